@@ -1,0 +1,95 @@
+package adapter
+
+import (
+	"context"
+	"time"
+)
+
+// NodeID names one server process in a cluster. It is opaque, unique and never
+// reused; a restarted process has a new one.
+type NodeID string
+
+// Adapter connects this process to the other nodes of a cluster. It is safe for
+// concurrent use. What it starts ends with the last Link that it gave out.
+type Adapter interface {
+	// Join enters topic as self. Once Join has returned without an error, every
+	// message that another node publishes to topic, addressed to all or to self,
+	// is passed to deliver: in order per sender, once, one call at a time.
+	// Messages published by self are not delivered to it. deliver returns
+	// promptly and may keep the message. A nil deliver joins to publish only.
+	//
+	// When the backend cannot be reached, Join returns a working Link together
+	// with an error that wraps ErrDegraded: the link connects in the background.
+	// With any other error the Link is nil. Join waits no longer than ctx.
+	Join(ctx context.Context, topic string, self NodeID, deliver func(*Message)) (Link, error)
+}
+
+// Link is one node's membership of one topic. It is safe for concurrent use.
+type Link interface {
+	// Publish queues m for the other nodes of the topic, or for m.To alone when
+	// set. It does not wait for the backend: it fails with ErrClosed after Close,
+	// with ErrQueueFull when the backend is away and its queue has no room, and
+	// with ErrTooLarge for a message that the backend would refuse. Publish must
+	// not keep m after it has returned. Two calls from one goroutine arrive in
+	// that order.
+	Publish(ctx context.Context, m *Message) error
+	// Close leaves the topic, waits for a running deliver to return and hands
+	// what is queued to the backend, no longer than ctx. After it has returned
+	// deliver is not called again. Closing twice is harmless.
+	Close(ctx context.Context) error
+}
+
+// RoomObserver is implemented by a Link that routes broadcasts by interest: a
+// broadcast to a room then travels only to nodes that have it. The server tells
+// it which rooms those are.
+type RoomObserver interface {
+	// RoomOccupied says that room has its first local member. It returns when
+	// broadcasts to that room will arrive, with an error that wraps ErrDegraded
+	// at once while the backend is known to be away (they will arrive after it is
+	// back), or with ctx's error.
+	RoomOccupied(ctx context.Context, room string) error
+	// RoomEmpty says that the last local member has left room. It does not block.
+	RoomEmpty(room string)
+	// SocketIDs says that the ids of this node's sockets have 20 characters and
+	// end in suffix. Each such id names a room that is never announced by
+	// RoomOccupied. It may be called again with another suffix; the earlier ones
+	// stay valid. It returns as RoomOccupied does.
+	SocketIDs(ctx context.Context, suffix string) error
+}
+
+// State says whether an adapter reaches its backend.
+type State int
+
+const (
+	// Up means that messages travel in both directions.
+	Up State = iota
+	// Degraded means that they do not at the moment; the adapter is trying again.
+	Degraded
+)
+
+// String returns "up" or "degraded".
+func (s State) String() string {
+	if s == Up {
+		return "up"
+	}
+	return "degraded"
+}
+
+// Status is what an adapter knows of its backend.
+type Status struct {
+	// State is the present state.
+	State State
+	// Since is when State was entered.
+	Since time.Time
+	// Dropped counts the messages that did not travel, by a reason from a fixed
+	// list: "queue_full", "expired", "too_large", "malformed", "foreign".
+	Dropped map[string]uint64
+	// Interruptions counts how often the backend was lost.
+	Interruptions uint64
+}
+
+// Reporter is implemented by an Adapter that knows the state of its backend.
+type Reporter interface {
+	// Status returns the present status. It does not block.
+	Status() Status
+}

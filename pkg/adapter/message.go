@@ -1,0 +1,58 @@
+package adapter
+
+import "github.com/roomcast/roomcast/pkg/packet"
+
+// Kind says what a Message is about and which of its fields is set.
+type Kind uint8
+
+const (
+	// KindBroadcast carries a packet for the sockets of a namespace: Broadcast.
+	KindBroadcast Kind = 1 + iota
+	// KindHeartbeat says that a node lives: Heartbeat.
+	KindHeartbeat
+	// KindHello is a first heartbeat, which every receiver answers with its own: Heartbeat.
+	KindHello
+	// KindGoodbye says that a node is leaving; it has no body.
+	KindGoodbye
+)
+
+// Message is what crosses between nodes. A received one belongs to the receiver.
+// Its byte form for backends without one of their own is MarshalBinary.
+type Message struct {
+	// From is the sender.
+	From NodeID
+	// To is the only node meant, or empty for all.
+	To NodeID
+	// Kind says which of the fields below is set.
+	Kind Kind
+	// Broadcast is set with KindBroadcast.
+	Broadcast *Broadcast
+	// Heartbeat is set with KindHeartbeat and KindHello.
+	Heartbeat *Heartbeat
+	// Offset is the message's position in the adapter's log, if it keeps one.
+	Offset string
+}
+
+// Broadcast is a packet together with the sockets that are to have it.
+type Broadcast struct {
+	// Packet is the event: Data is its JSON with placeholders, Attachments its
+	// binary parts. Its Namespace equals the topic.
+	Packet packet.Packet
+	// Rooms selects the sockets that are in any of these rooms; none selects all
+	// of the namespace.
+	Rooms []string
+	// Except removes the sockets that are in any of these rooms.
+	Except []string
+	// Volatile drops the packet for a socket that is not writable at the moment.
+	Volatile bool
+	// Uncompressed asks transports not to compress the packet.
+	Uncompressed bool
+}
+
+// Heartbeat says who a node is.
+type Heartbeat struct {
+	// Tag is the 24-bit number that ends the node's session ids.
+	Tag uint32
+	// Namespaces are those that the node has joined.
+	Namespaces []string
+}
