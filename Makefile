@@ -1,0 +1,69 @@
+# Every target is what CI runs, and does its own set-up.
+#
+#   make demo         three nodes and a chat page; needs nothing but Go
+#   make test         all checks and all tests; installs what is missing where it may
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+GO ?= go
+JS := test/integration/js
+CLIENT := cmd/node/web/client/socket.io.min.js
+FUZZTIME ?= 10s
+# The duration of one benchmark and how often it runs; benchstat wants ten.
+BENCHTIME ?= 1s
+BENCHCOUNT ?= 1
+
+.PHONY: build demo test fmt lint race fuzz-short integration bench tools client
+
+build: client ## bin/node
+	$(GO) build -trimpath -o bin/node ./cmd/node
+
+demo: client
+	$(GO) run ./cmd/node demo $(ARGS)
+
+# The page falls back to the public CDN, so a machine without npm is no failure.
+client:
+	@if [ ! -e $(CLIENT) ] && [ ! -d $(JS)/node_modules/socket.io-client ] && command -v npm >/dev/null; then \
+	  npm ci --prefix $(JS) --silent --omit=dev || echo "npm could not fetch the browser client; the page will load it from the CDN"; \
+	fi
+	@if [ -e $(JS)/node_modules/socket.io-client/dist/socket.io.min.js ]; then \
+	  cp $(JS)/node_modules/socket.io-client/dist/socket.io.min.js $(CLIENT); \
+	fi
+
+tools:
+	@.ci/tools $(JS)
+
+fmt:
+	@files=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
+
+lint: fmt
+	$(GO) vet -tags integration ./...
+	$(GO) tool staticcheck -tags integration ./...
+
+# The house rules of internal/archtest and the seeds of all fuzz targets are
+# among the tests. One summary counts them all.
+test: tools client lint
+	@{ failed=0; \
+	  $(GO) test -json -race -shuffle=on ./... || failed=1; \
+	  $(GO) test -json -race -shuffle=on -p 1 -tags integration ./test/... || failed=1; \
+	  exit $$failed; } | $(GO) run ./internal/testcount
+
+race:
+	$(GO) test -race -shuffle=on -count=2 ./...
+
+integration: tools client
+	$(GO) test -race -shuffle=on -p 1 -tags integration ./test/...
+
+# Each target for FUZZTIME: the fuzzer takes one target of one package at a time.
+fuzz-short:
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./...
