@@ -30,12 +30,13 @@ type Link interface {
 	// set. It does not wait for the backend: it fails with ErrClosed after Close,
 	// with ErrQueueFull when the backend is away and its queue has no room, and
 	// with ErrTooLarge for a message that the backend would refuse. Publish must
-	// not keep m after it has returned. Two calls from one goroutine arrive in
-	// that order.
+	// not keep m after it has returned; it may keep the bytes that m refers to.
+	// Two calls from one goroutine arrive in that order.
 	Publish(ctx context.Context, m *Message) error
 	// Close leaves the topic, waits for a running deliver to return and hands
-	// what is queued to the backend, no longer than ctx. After it has returned
-	// deliver is not called again. Closing twice is harmless.
+	// what is queued to the backend. It waits no longer than ctx and then returns
+	// ctx's error. After it has returned no call of deliver begins, and none runs
+	// if it returned nil. Closing twice is harmless; each call waits.
 	Close(ctx context.Context) error
 }
 

@@ -16,10 +16,14 @@ const (
 	KindGoodbye
 )
 
-// Message is what crosses between nodes. A received one belongs to the receiver.
-// Its byte form for backends without one of their own is MarshalBinary.
+// Message is what crosses between nodes. A received one belongs to the receiver,
+// which may keep it. The bytes and lists that a Message refers to are shared and
+// never written to again, neither by who published it nor by who received it; the
+// structs may be reused. Its byte form for backends without one of their own is
+// MarshalBinary.
 type Message struct {
-	// From is the sender.
+	// From is the sender. Publish fills it in with the link's own node in what
+	// arrives, whatever it was.
 	From NodeID
 	// To is the only node meant, or empty for all.
 	To NodeID
@@ -55,4 +59,46 @@ type Heartbeat struct {
 	Tag uint32
 	// Namespaces are those that the node has joined.
 	Namespaces []string
+}
+
+// Clone returns a copy of m that shares the bytes and lists with m.
+func (m *Message) Clone() *Message {
+	c := *m
+	if m.Broadcast != nil {
+		b := *m.Broadcast
+		c.Broadcast = &b
+	}
+	if m.Heartbeat != nil {
+		h := *m.Heartbeat
+		c.Heartbeat = &h
+	}
+	return &c
+}
+
+// fixedSize is what a Message counts for besides its variable parts: about the
+// size of its structs and of the headers of its byte form.
+const fixedSize = 64
+
+// Size estimates the bytes that m takes in a queue or on the wire.
+func (m *Message) Size() int {
+	n := fixedSize + len(m.From) + len(m.To) + len(m.Offset)
+	if b := m.Broadcast; b != nil {
+		n += len(b.Packet.Namespace) + len(b.Packet.Data)
+		for _, a := range b.Packet.Attachments {
+			n += len(a) + 3
+		}
+		n += sizeOf(b.Rooms) + sizeOf(b.Except)
+	}
+	if h := m.Heartbeat; h != nil {
+		n += sizeOf(h.Namespaces)
+	}
+	return n
+}
+
+func sizeOf(list []string) int {
+	n := 0
+	for _, s := range list {
+		n += len(s) + 2
+	}
+	return n
 }

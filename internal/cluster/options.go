@@ -1,0 +1,54 @@
+package cluster
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+// Options configures a Node. The zero value is a cluster of one.
+type Options struct {
+	// Adapter connects the nodes. Nil means that there are no others.
+	Adapter adapter.Adapter
+	// HeartbeatInterval is the time between two heartbeats. Zero means 5 seconds.
+	HeartbeatInterval time.Duration
+	// HeartbeatTimeout is the silence after which a member is given up; it is
+	// longer than HeartbeatInterval. Zero means 10 seconds, or twice the interval
+	// if that is more.
+	HeartbeatTimeout time.Duration
+	// JoinTimeout bounds each wait for the adapter when a topic is joined or the
+	// tag changes. Zero means 1 second.
+	JoinTimeout time.Duration
+	// Logger receives what happens to members and to the backend. Nil means
+	// slog.Default().
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.HeartbeatInterval < 0 || o.HeartbeatTimeout < 0 || o.JoinTimeout < 0 {
+		return o, fmt.Errorf("cluster: negative duration: HeartbeatInterval %v, HeartbeatTimeout %v, JoinTimeout %v",
+			o.HeartbeatInterval, o.HeartbeatTimeout, o.JoinTimeout)
+	}
+	if o.Adapter == nil {
+		o.Adapter = alone{}
+	}
+	if o.HeartbeatInterval == 0 {
+		o.HeartbeatInterval = 5 * time.Second
+	}
+	if o.HeartbeatTimeout == 0 {
+		o.HeartbeatTimeout = max(10*time.Second, 2*o.HeartbeatInterval)
+	}
+	if o.HeartbeatTimeout <= o.HeartbeatInterval {
+		return o, fmt.Errorf("cluster: HeartbeatTimeout %v is not longer than HeartbeatInterval %v",
+			o.HeartbeatTimeout, o.HeartbeatInterval)
+	}
+	if o.JoinTimeout == 0 {
+		o.JoinTimeout = time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o, nil
+}
