@@ -92,10 +92,20 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
+// What an encoder may keep in the pool: one large packet must not pin its memory.
+const (
+	keptArgs    = 64
+	keptScratch = 64 << 10
+)
+
 // release returns e to the pool without what it has encoded.
 func (e *encoder) release() {
 	clear(e.args)
-	*e = encoder{options: e.options, args: e.args[:0], scratch: e.scratch[:0]}
+	args, scratch := e.args[:0], e.scratch[:0]
+	if cap(args) > keptArgs || cap(scratch) > keptScratch {
+		args, scratch = nil, nil
+	}
+	*e = encoder{options: e.options, args: args, scratch: scratch}
 	encoders.Put(e)
 }
 

@@ -26,12 +26,16 @@ func (r Raw) Decode(v any) error { return Unmarshal(r.Value, r.Attachments, v) }
 // an Ack. They alias p. It fails with ErrInvalid if the data is not a JSON array or,
 // in an Event, has no name. Packets from a Decoder are never refused.
 func (p *Packet) Args() ([]Raw, error) {
-	// Most packets have few arguments, so that one allocation serves.
+	// Most packets have few arguments: these are gathered on the stack. Many, up to
+	// one in two bytes, are counted before there is memory for them.
 	var few [8]Raw
 	args := few[:0]
 	for value, err := range elements(p.Data) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: arguments: %w", ErrInvalid, err)
+		}
+		if len(args) == len(few) {
+			args = slices.Grow(args, elementCount(p.Data))
 		}
 		args = append(args, Raw{Value: value, Attachments: p.Attachments})
 	}
@@ -75,6 +79,15 @@ func elements(data jsontext.Value) func(yield func(jsontext.Value, error) bool) 
 			}
 		}
 	}
+}
+
+// elementCount returns how many elements data, a JSON array, has before one is
+// malformed.
+func elementCount(data jsontext.Value) (n int) {
+	for range elements(data) {
+		n++
+	}
+	return n
 }
 
 // EventName returns the name at the head of an Event's data, and false if there is

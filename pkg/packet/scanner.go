@@ -174,10 +174,15 @@ var plain = func() (t [256]bool) {
 
 func (s *scanner) string() error {
 	data, i := s.data, s.pos+1
-	for i < len(data) {
-		switch c := data[i]; {
-		case plain[c]:
+	for {
+		for i < len(data) && plain[data[i]] {
 			i++
+		}
+		if i >= len(data) {
+			s.pos = i
+			return errSyntax
+		}
+		switch c := data[i]; {
 		case c == '"':
 			s.pos = i + 1
 			return nil
@@ -200,8 +205,6 @@ func (s *scanner) string() error {
 			return errSyntax
 		}
 	}
-	s.pos = i
-	return errSyntax
 }
 
 // escapeLen returns the length of the escape sequence that data begins with, 0 if
@@ -254,11 +257,9 @@ func (s *scanner) number() error {
 
 // digits reads one digit or more.
 func (s *scanner) digits() error {
-	start := s.pos
-	for isDigit(s.peek()) {
-		s.pos++
-	}
-	if s.pos == start {
+	n := digitCount(s.data[s.pos:])
+	s.pos += n
+	if n == 0 {
 		return errSyntax
 	}
 	return nil
