@@ -1,0 +1,60 @@
+package adaptertest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+// Config says how to reach the backend under test.
+type Config struct {
+	// New returns the adapter of one more node. All adapters of a test are on the
+	// same backend. Topics and node ids of the kit are random, so the backend may
+	// be shared and need not be empty. What New starts beside the adapter's own
+	// goroutines is ended with t.Cleanup. New is required.
+	New func(t testing.TB) adapter.Adapter
+	// Delayed is like New for a node whose every exchange with the backend takes
+	// delay longer, by a proxy for example. It makes a Join that returns too early
+	// visible. Without it such faults may pass unseen.
+	Delayed func(t testing.TB, delay time.Duration) adapter.Adapter
+	// Cut is like New for a node that cannot reach the backend until heal is called.
+	// Without it, what happens while the backend is away is not checked.
+	Cut func(t testing.TB) (a adapter.Adapter, heal func())
+}
+
+// check is one rule of the seam.
+type check struct {
+	name   string
+	clause string // the rule in words, shown when it is broken
+	run    func(*trial)
+}
+
+// checks are all rules, in the order in which they run.
+func checks() []check {
+	return slices.Concat(deliveryChecks, addressChecks, joinChecks, publishChecks, closeChecks,
+		contentChecks, roomChecks, outageChecks)
+}
+
+// Run checks the backend, each rule in a subtest. It takes some seconds. It must
+// not run beside other tests that use the adapter's package.
+func Run(t *testing.T, c Config) {
+	if c.New == nil {
+		t.Fatal("adaptertest: Config.New is nil")
+	}
+	for _, k := range checks() {
+		t.Run(k.name, func(t *testing.T) { try(t, c, k) })
+	}
+}
+
+// try runs one check and explains its rule if it fails.
+func try(t testing.TB, c Config, k check) {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the rule: %s", k.clause)
+		}
+	})
+	k.run(newTrial(t, c))
+}
