@@ -88,6 +88,29 @@ func TestUnmarshal_DeepPlaceholdersTakeLinearTime(t *testing.T) {
 	}
 }
 
+func TestUnmarshal_MegabyteOfTinyValuesIsBounded(t *testing.T) {
+	for _, tiny := range []string{`1,`, `"",`, `[],`, `{},`} {
+		text := `2["a",` + strings.Repeat(tiny, 1_000_000/len(tiny)) + `1]`
+		used := allocated(func() {
+			p, err := decode(NewDecoder(Limits{}), text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Args(); err != nil {
+				t.Fatal(err)
+			}
+			var v any
+			if err := Unmarshal(p.Data, nil, &v); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if used > 160<<20 {
+			t.Errorf("%s: got %d MiB, want less than 160", tiny, used>>20)
+		}
+		t.Logf("%s: %d MiB", tiny, used>>20)
+	}
+}
+
 func TestMarshalEvent_UnmarshalRoundTrip(t *testing.T) {
 	type message struct {
 		Name  string
