@@ -1,0 +1,198 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/roomcast/roomcast/pkg/packet"
+)
+
+// errorPayload is the payload of a CONNECT_ERROR packet.
+type errorPayload struct {
+	Message string         `json:"message"`
+	Data    jsontext.Value `json:"data,omitzero"`
+}
+
+var errInvalidNamespace = &ConnectError{Message: "Invalid namespace"}
+
+// connect lets the client into a namespace. What may wait (a namespace that is
+// being made, middlewares, handlers) runs in the new socket's own goroutine. See
+// Socket.IO v5, "Connection to a namespace".
+func (c *connection) connect(p packet.Packet) error {
+	s, err := c.newSocket(p)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		return nil
+	}
+	n := c.server.find(s.requested)
+	if n != nil && n.isReady() && n.handlers.current.Load().immediate() {
+		if s.enterNamespace(n) {
+			s.accept()
+		}
+		return nil
+	}
+	s.running = true
+	c.server.tasks.Go(func() { s.introduce(n) })
+	return nil
+}
+
+// newSocket makes the socket of a CONNECT packet. It returns nil when the client
+// was refused, and an error when it broke the protocol.
+func (c *connection) newSocket(p packet.Packet) (*Socket, error) {
+	name := p.Namespace
+	if isMain(name) {
+		name = packet.DefaultNamespace
+	}
+	o := &c.server.options
+	c.mu.Lock()
+	c.attempts++
+	attempts, joined, known, closed := c.attempts, c.joined, c.find(name), c.closed
+	c.mu.Unlock()
+	switch {
+	case exceeds(attempts, o.MaxConnectAttempts):
+		return nil, errConnectAttempts
+	case known != nil && known.state.Load() != disconnected:
+		return nil, errJoinedTwice
+	case closed:
+		return nil, nil
+	case !validNamespace(name, o.MaxNamespaceLength):
+		return nil, c.refuse(name, errInvalidNamespace)
+	case exceeds(joined+1, o.MaxNamespacesPerConnection):
+		return nil, c.refuse(name, &ConnectError{Message: "too many namespaces"})
+	}
+	s := &Socket{id: c.server.newID(), requested: name, connection: c, auth: p.Data}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, nil
+	}
+	c.keep(name, s)
+	c.joined++
+	return s, nil
+}
+
+// introduce finds the socket's namespace unless n is it, asks its middlewares,
+// accepts the client and goes on as the socket's goroutine.
+func (s *Socket) introduce(n *Namespace) {
+	if err := s.admit(n); err != nil {
+		s.reject(err)
+		return
+	}
+	for _, handle := range s.namespace.handlers.current.Load().connect {
+		if !s.guard("connect", func() error { return handle(s.Context(), s) }) {
+			s.leave()
+			break
+		}
+	}
+	s.run()
+}
+
+// errGone means that the client went, or was disconnected, while it was connecting.
+var errGone = &ConnectError{Message: "disconnected"}
+
+func (s *Socket) admit(n *Namespace) error {
+	if n == nil {
+		var err error
+		if n, err = s.connection.server.namespaceFor(s); err != nil {
+			return err
+		}
+	}
+	<-n.ready
+	if !s.enterNamespace(n) {
+		return errGone
+	}
+	if err := s.askMiddlewares(); err != nil {
+		return err
+	}
+	if !s.accept() {
+		return errGone
+	}
+	return nil
+}
+
+// enterNamespace binds s to n, which is held for it, and says whether the client
+// is still there.
+func (s *Socket) enterNamespace(n *Namespace) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() == disconnected {
+		n.release()
+		return false
+	}
+	s.namespace = n
+	return true
+}
+
+func (s *Socket) askMiddlewares() error {
+	for _, ask := range s.namespace.handlers.current.Load().middlewares {
+		err := errors.New("server: middleware panicked")
+		s.guard("middleware", func() error {
+			err = ask(s.Context(), s)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// accept connects the client, unless it has gone meanwhile. The reply leaves before
+// the socket can be selected by broadcasts.
+func (s *Socket) accept() bool {
+	s.mu.Lock()
+	gone := s.state.Load() != connecting
+	if !gone {
+		s.state.Store(accepted)
+	}
+	s.mu.Unlock()
+	if gone {
+		return false
+	}
+	s.connection.settled()
+	data := jsontext.Value(`{"sid":"` + s.id + `"}`)
+	p := packet.Packet{Type: packet.Connect, Namespace: s.namespace.name, Data: data}
+	_ = s.write(delivery{one: s, message: encode(&p, false)})
+	s.register()
+	return true
+}
+
+// reject refuses the client; it may try again on the same connection.
+func (s *Socket) reject(err error) {
+	s.end(ServerDisconnect)
+	s.connection.drop(s, true)
+	s.mu.Lock()
+	s.running, s.rooms = false, nil
+	s.mu.Unlock()
+	_ = s.connection.refuse(s.requested, err)
+}
+
+// refuse answers a CONNECT packet with CONNECT_ERROR. Only errors that were made
+// for the client show their text.
+func (c *connection) refuse(namespace string, err error) error {
+	var payload errorPayload
+	var known *ConnectError
+	if !errors.As(err, &known) {
+		c.server.log.Warn("connection to namespace refused", "namespace", clip(namespace), "error", err)
+		known = &ConnectError{Message: "internal error"}
+	}
+	payload.Message = known.Message
+	if known.Data != nil {
+		data, err := packet.MarshalValue(known.Data)
+		if err != nil {
+			c.server.log.Error("data of a ConnectError is not sent", "namespace", clip(namespace), "error", err)
+		}
+		payload.Data = data
+	}
+	data, err := packet.MarshalValue(payload)
+	if err != nil {
+		return fmt.Errorf("server: encode refusal: %w", err)
+	}
+	p := packet.Packet{Type: packet.ConnectError, Namespace: namespace, Data: data}
+	_ = c.session.Send(encode(&p, false))
+	return nil
+}

@@ -1,0 +1,226 @@
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/roomcast/roomcast/internal/engine"
+	"github.com/roomcast/roomcast/internal/room"
+)
+
+// The fan-out queue's bounds. At either of them emitters wait for the fan-out,
+// which waits for nobody.
+const (
+	fanoutItems = 4096
+	fanoutBytes = 32 << 20
+)
+
+// joinedBytes bounds what is joined into one write: enough to make the system
+// call worthwhile, little beside a socket's buffer.
+const joinedBytes = 64 << 10
+
+// delivery is one message and who gets it.
+type delivery struct {
+	message  *engine.Message
+	sockets  []*Socket // shared, never changed
+	one      *Socket   // the only receiver, instead of sockets
+	except   exclusion
+	volatile bool
+	last     bool // one's namespace ends with this message
+	close    bool // one's whole session ends; there is no message
+}
+
+// fanout takes messages to the sockets of this node, in the order in which they
+// were added. One goroutine, alive while there is work, does it for everybody:
+// broadcasts that came while it was busy are joined, and a socket gets them in
+// one write.
+type fanout struct {
+	tasks tasks
+
+	// pending counts the deliveries that were added and are not yet written. While
+	// it is zero, a packet for one socket may be written past the queue.
+	pending atomic.Int64
+
+	mu      sync.Mutex
+	space   sync.Cond
+	queue   []delivery
+	spare   []delivery // the queue's memory of the round before
+	bytes   int
+	running bool
+}
+
+func newFanout() *fanout {
+	f := &fanout{}
+	f.space.L = &f.mu
+	return f
+}
+
+// add queues d. It waits only while the queue is full.
+func (f *fanout) add(d delivery) {
+	size := 0
+	if d.message != nil {
+		size = d.message.Size()
+	}
+	f.mu.Lock()
+	for len(f.queue) >= fanoutItems || f.bytes >= fanoutBytes {
+		f.space.Wait()
+	}
+	f.pending.Add(1)
+	f.queue = append(f.queue, d)
+	f.bytes += size
+	start := !f.running
+	f.running = true
+	f.mu.Unlock()
+	if start {
+		f.tasks.Go(f.run)
+	}
+}
+
+// send takes a message to one socket, behind everything that was added before.
+func (f *fanout) send(d delivery) error {
+	if f.pending.Load() == 0 {
+		return d.writeOne(d.message)
+	}
+	f.add(d)
+	return nil
+}
+
+func (f *fanout) run() {
+	var done []delivery
+	for {
+		f.mu.Lock()
+		f.pending.Add(-int64(len(done)))
+		if len(f.queue) == 0 {
+			f.running = false
+			f.mu.Unlock()
+			return
+		}
+		batch := f.queue
+		f.queue, f.bytes = f.spare[:0], 0
+		f.space.Broadcast()
+		f.mu.Unlock()
+		deliver(batch)
+		done = batch
+		clear(batch)
+		f.spare = batch // only this goroutine uses spare, until the next round's swap
+	}
+}
+
+// deliver writes a batch, joining neighbours that have the same receivers.
+func deliver(batch []delivery) {
+	for len(batch) > 0 {
+		n := run(batch)
+		batch[0].write(joined(batch[:n]))
+		batch = batch[n:]
+	}
+}
+
+// run returns how many deliveries at the head of batch go out in one write.
+func run(batch []delivery) int {
+	if !batch[0].joinable() {
+		return 1
+	}
+	n, size := 1, batch[0].message.Size()
+	for n < len(batch) && batch[0].joins(&batch[n]) {
+		size += batch[n].message.Size()
+		if size > joinedBytes {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+func (d *delivery) joinable() bool { return !d.volatile && !d.last && !d.close }
+
+// joins says whether next has the same receivers and terms as d.
+func (d *delivery) joins(next *delivery) bool {
+	if !next.joinable() {
+		return false
+	}
+	if d.one != nil || next.one != nil {
+		return d.one == next.one
+	}
+	return d.except.equal(next.except) && len(d.sockets) == len(next.sockets) && &d.sockets[0] == &next.sockets[0]
+}
+
+func joined(run []delivery) *engine.Message {
+	if len(run) == 1 {
+		return run[0].message
+	}
+	messages := make([]*engine.Message, len(run))
+	for i := range run {
+		messages[i] = run[i].message
+	}
+	return engine.Join(messages)
+}
+
+// write sends m to d's receivers. A session that cannot take it is being closed,
+// and says so to its connection; the other receivers are not concerned.
+func (d *delivery) write(m *engine.Message) {
+	if d.one != nil {
+		_ = d.writeOne(m)
+		return
+	}
+	for _, s := range d.sockets {
+		switch {
+		case s.deaf.Load() || d.except.has(s):
+		case d.volatile:
+			s.connection.session.SendVolatile(m)
+		default:
+			_ = s.connection.session.Send(m)
+		}
+	}
+}
+
+func (d *delivery) writeOne(m *engine.Message) error {
+	session := d.one.connection.session
+	switch {
+	case d.close:
+		session.Close()
+	case d.last:
+		d.one.deaf.Store(true)
+		return session.Send(m)
+	case d.one.deaf.Load():
+		return ErrDisconnected
+	case d.volatile:
+		session.SendVolatile(m)
+	default:
+		return session.Send(m)
+	}
+	return nil
+}
+
+// exclusion is a set of sockets that do not get a broadcast.
+type exclusion struct {
+	one  *Socket // the only one, which is the usual case: a socket that emits to others
+	many map[*Socket]struct{}
+}
+
+func newExclusion(x *room.Index[*Socket], rooms []string) exclusion {
+	out := x.Select(rooms)
+	switch len(out) {
+	case 0:
+		return exclusion{}
+	case 1:
+		return exclusion{one: out[0]}
+	}
+	many := make(map[*Socket]struct{}, len(out))
+	for _, s := range out {
+		many[s] = struct{}{}
+	}
+	return exclusion{many: many}
+}
+
+func (e exclusion) has(s *Socket) bool {
+	if e.many == nil {
+		return e.one == s
+	}
+	_, ok := e.many[s]
+	return ok
+}
+
+// equal says whether both leave out the same sockets, as far as that is cheap to see.
+func (e exclusion) equal(other exclusion) bool {
+	return e.many == nil && other.many == nil && e.one == other.one
+}

@@ -1,0 +1,219 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/roomcast/roomcast/internal/loglimit"
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+// logLinesPerSecond bounds equal log lines, so that hostile clients cannot fill
+// the disk.
+const logLinesPerSecond = 10
+
+// CORS says which foreign origins may connect. See Options.CORS.
+type CORS struct {
+	// Origins are those that may connect, such as "https://example.com", or "*"
+	// alone for all.
+	Origins []string
+	// Credentials allows requests with cookies. It cannot be combined with "*": any
+	// site could then act with the cookies of its visitors.
+	Credentials bool
+}
+
+// Deflate configures WebSocket compression. See Options.PerMessageDeflate.
+type Deflate struct {
+	// Threshold is the size in bytes from which a message is compressed. Default
+	// 1024; negative: all are.
+	Threshold int
+}
+
+// SlowConsumerPolicy says what happens to volatile events for a client whose
+// send queue is in use. See Options.SlowConsumer.
+type SlowConsumerPolicy int
+
+const (
+	// DisconnectSlow drops a volatile event whenever the client is not writable at
+	// once.
+	DisconnectSlow SlowConsumerPolicy = iota
+	// DropVolatile lets volatile events wait in the queue too, and drops them when it
+	// is full.
+	DropVolatile
+)
+
+// Options configures a Server. The zero value is a good server of one node. Zero
+// fields mean their default; where "negative: off" is said, a negative value
+// turns the limit off.
+type Options struct {
+	// Adapter connects the nodes of a cluster. Nil means a cluster of this one node.
+	Adapter adapter.Adapter
+	// Logger gets the server's logs, at most ten equal lines per second. Nil means
+	// slog.Default(). Text that comes from clients is quoted and cut.
+	Logger *slog.Logger
+
+	// PingInterval is the time between two heartbeats sent to a client. Default 25 s.
+	PingInterval time.Duration
+	// PingTimeout is how long a client may take to answer a heartbeat. Default 20 s.
+	PingTimeout time.Duration
+	// UpgradeTimeout bounds a transport upgrade; after it the session goes on
+	// polling. Default 10 s.
+	UpgradeTimeout time.Duration
+	// ConnectTimeout is how long a client may stay without having joined a
+	// namespace before it is closed. Default 45 s.
+	ConnectTimeout time.Duration
+	// ReadBodyTimeout bounds the reading of one POST body. Default 20 s.
+	ReadBodyTimeout time.Duration
+	// WriteTimeout is how long a write to a client may go without progress before
+	// the client is closed. Default 10 s.
+	WriteTimeout time.Duration
+	// CloseTimeout bounds the WebSocket close handshake. Default 5 s.
+	CloseTimeout time.Duration
+	// AttachmentTimeout is the longest time from a packet's header to its last
+	// attachment; after it the client is closed. Default 30 s.
+	AttachmentTimeout time.Duration
+
+	// MaxPayload is the size in bytes of the largest WebSocket message or POST body
+	// that is accepted, after inflating. It is announced to clients. Default 1,000,000.
+	MaxPayload int64
+	// MaxFragments is the largest number of frames of one WebSocket message. Default 10,000.
+	MaxFragments int
+	// FragmentTimeout is the longest time that a WebSocket message may stay
+	// unfinished. Default 30 s.
+	FragmentTimeout time.Duration
+	// MaxSendQueueBytes bounds what waits for a client that does not read. Beyond it
+	// the client is closed: TransportError, with ErrSlowConsumer as the cause. Default 4 MiB.
+	MaxSendQueueBytes int64
+	// SlowConsumer is what happens to volatile events when a client does not read
+	// fast enough. Any other event that finds the queue full closes the client.
+	// Default DisconnectSlow.
+	SlowConsumer SlowConsumerPolicy
+	// MaxConnections bounds the sessions of this node; beyond it a handshake is
+	// answered with 503. Default: off.
+	MaxConnections int
+	// MaxHandshakesPerSecond bounds the rate of new sessions; beyond it a handshake
+	// is answered with 503. Default: off.
+	MaxHandshakesPerSecond int
+
+	// MaxAttachments is the largest number of binary parts of a packet, in both
+	// directions. Default 10, which is also what official clients accept.
+	MaxAttachments int
+	// MaxAttachmentBytes bounds the binary parts of one packet from a client.
+	// Default MaxAttachments × MaxPayload.
+	MaxAttachmentBytes int64
+	// MaxJSONDepth bounds the nesting of what clients send. Default 1,000.
+	MaxJSONDepth int
+	// MaxNamespacesPerConnection bounds the namespaces that one client has joined at
+	// a time. Default 100; negative: off.
+	MaxNamespacesPerConnection int
+	// MaxConnectAttempts bounds the CONNECT packets of one connection; beyond it the
+	// client is closed. Default 1,000; negative: off.
+	MaxConnectAttempts int
+	// MaxNamespaceLength bounds a namespace's name in bytes. Default 512.
+	MaxNamespaceLength int
+	// MaxDynamicNamespaces bounds the namespaces of this node that exist because a
+	// function of OfFunc accepted them. Default 10,000; negative: off.
+	MaxDynamicNamespaces int
+	// MaxRoomsPerSocket bounds the rooms of one socket; beyond it Join fails with
+	// ErrTooManyRooms. Default 10,000; negative: off.
+	MaxRoomsPerSocket int
+	// MaxPendingAcks bounds the acknowledgements awaited from one socket; beyond it
+	// Call fails with ErrTooManyAcks. Default 10,000; negative: off.
+	MaxPendingAcks int
+	// MaxEventsInFlight bounds the events of one connection that wait for handlers.
+	// At the limit nothing more is read from the client, and its ping deadline is
+	// suspended; while a handler waits in Call reading goes on up to twice the limit,
+	// then the client is closed. Default 1,000.
+	MaxEventsInFlight int
+	// MaxEventBytesInFlight is the same limit in bytes. Default 4 MiB.
+	MaxEventBytesInFlight int64
+
+	// Transports are those that clients may use: "polling", "websocket". Default: both.
+	Transports []string
+	// DisableUpgrades keeps polling sessions from moving to WebSocket.
+	DisableUpgrades bool
+	// PerMessageDeflate turns on WebSocket compression when not nil. It costs memory
+	// for each connection.
+	PerMessageDeflate *Deflate
+	// CORS names the foreign origins that may connect, over polling and WebSocket
+	// alike; any other is refused with 403. The server's own host may always
+	// connect. Nil: no CORS header is sent and no origin is refused, as in the
+	// reference.
+	CORS *CORS
+	// Cookie sets a cookie with the session's id in the handshake when not nil, for
+	// load balancers. Name defaults to "io", Path to "/", SameSite to Lax; it is
+	// always HttpOnly, and Secure over TLS.
+	Cookie *http.Cookie
+	// AllowRequest is asked before a session is made; its error's text is sent to the
+	// client with status 403.
+	AllowRequest func(*http.Request) error
+	// InitialHeaders may add to the headers of the first response of a session.
+	InitialHeaders func(http.Header, *http.Request)
+	// Headers may add to the headers of each response.
+	Headers func(http.Header, *http.Request)
+
+	// HeartbeatInterval is the time between two heartbeats among nodes. Default 5 s.
+	HeartbeatInterval time.Duration
+	// HeartbeatTimeout is the silence after which a node counts as dead. Default 10 s.
+	HeartbeatTimeout time.Duration
+}
+
+// withDefaults returns o with every zero field set.
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	o.Logger = slog.New(loglimit.New(o.Logger.Handler(), logLinesPerSecond))
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 45*time.Second)
+	o.AttachmentTimeout = cmp.Or(o.AttachmentTimeout, 30*time.Second)
+	o.MaxPayload = cmp.Or(o.MaxPayload, 1_000_000)
+	o.MaxAttachments = cmp.Or(o.MaxAttachments, 10)
+	o.MaxAttachmentBytes = cmp.Or(o.MaxAttachmentBytes, int64(o.MaxAttachments)*o.MaxPayload)
+	o.MaxJSONDepth = cmp.Or(o.MaxJSONDepth, 1000)
+	o.MaxNamespacesPerConnection = cmp.Or(o.MaxNamespacesPerConnection, 100)
+	o.MaxConnectAttempts = cmp.Or(o.MaxConnectAttempts, 1000)
+	o.MaxNamespaceLength = cmp.Or(o.MaxNamespaceLength, 512)
+	o.MaxDynamicNamespaces = cmp.Or(o.MaxDynamicNamespaces, 10_000)
+	o.MaxRoomsPerSocket = cmp.Or(o.MaxRoomsPerSocket, 10_000)
+	o.MaxPendingAcks = cmp.Or(o.MaxPendingAcks, 10_000)
+	o.MaxEventsInFlight = cmp.Or(o.MaxEventsInFlight, 1000)
+	o.MaxEventBytesInFlight = cmp.Or(o.MaxEventBytesInFlight, 4<<20)
+	return o
+}
+
+// validate refuses what no default replaces; the engine validates what it is given.
+func (o *Options) validate() error {
+	for _, field := range []struct {
+		name  string
+		value int64
+	}{
+		{"ConnectTimeout", int64(o.ConnectTimeout)},
+		{"AttachmentTimeout", int64(o.AttachmentTimeout)},
+		{"MaxAttachments", int64(o.MaxAttachments)},
+		{"MaxAttachmentBytes", o.MaxAttachmentBytes},
+		{"MaxJSONDepth", int64(o.MaxJSONDepth)},
+		{"MaxNamespaceLength", int64(o.MaxNamespaceLength)},
+		{"MaxEventsInFlight", int64(o.MaxEventsInFlight)},
+		{"MaxEventBytesInFlight", o.MaxEventBytesInFlight},
+		{"HeartbeatInterval", int64(o.HeartbeatInterval)},
+		{"HeartbeatTimeout", int64(o.HeartbeatTimeout)},
+	} {
+		if field.value < 0 {
+			return fmt.Errorf("server: option %s is negative", field.name)
+		}
+	}
+	return nil
+}
+
+// exceeds says whether n is over limit, where a negative limit is off.
+func exceeds(n, limit int) bool { return limit >= 0 && n > limit }
+
+// validNamespace says whether name can be a namespace's: a slash and then
+// printable text without a comma, which ends a namespace on the wire.
+func validNamespace(name string, maxLength int) bool {
+	return strings.HasPrefix(name, "/") && len(name) <= maxLength && !strings.Contains(name, ",")
+}

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/roomcast/roomcast/internal/cluster"
+	"github.com/roomcast/roomcast/internal/engine"
+	"github.com/roomcast/roomcast/pkg/packet"
+)
+
+// Server is a Socket.IO server: one node of a cluster. It is an http.Handler, to
+// be mounted under "/socket.io/", where clients look for it. All methods are safe
+// for concurrent use.
+type Server struct {
+	options Options
+	limits  packet.Limits
+	log     *slog.Logger
+	base    context.Context // of handlers; it never ends, the sockets' own do
+	engine  *engine.Engine
+	cluster *cluster.Node
+	fanout  *fanout
+	tasks   tasks
+	panics  atomic.Uint64
+
+	closing  atomic.Bool // no new clients; those that are here are being closed
+	closed   atomic.Bool // nothing can be emitted any more
+	shutdown sync.Once
+	done     chan struct{} // closed when Shutdown has finished
+	result   error         // of Shutdown, set before done is closed
+
+	mu         sync.RWMutex
+	namespaces map[string]*Namespace
+	patterns   []*Namespace
+	dynamic    int // namespaces that belong to a pattern
+}
+
+// New returns a server that is ready to be mounted. It fails for options that
+// contradict each other, naming the field. With an adapter whose backend is away
+// it succeeds: the node serves its own clients and joins the others later. It
+// waits for the backend for 1 s at most.
+func New(options Options) (*Server, error) {
+	if err := options.validate(); err != nil {
+		return nil, err
+	}
+	options = options.withDefaults()
+	s := &Server{
+		options: options, log: options.Logger, base: context.Background(), done: make(chan struct{}),
+		namespaces: make(map[string]*Namespace),
+		limits: packet.Limits{
+			MaxAttachments: options.MaxAttachments, MaxAttachmentBytes: options.MaxAttachmentBytes, MaxDepth: options.MaxJSONDepth,
+		},
+	}
+	s.fanout = newFanout()
+	e, err := engine.New(s.engineOptions(), s.newConnection)
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	s.engine = e
+	s.cluster, err = cluster.Start(s.base, cluster.Options{
+		Adapter: options.Adapter, Logger: options.Logger,
+		HeartbeatInterval: options.HeartbeatInterval, HeartbeatTimeout: options.HeartbeatTimeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", errors.Join(err, e.Close(s.base)))
+	}
+	return s, nil
+}
+
+// ServeHTTP serves one request of a client: a handshake, a poll, a post or an
+// upgrade to WebSocket.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+// ConfigureHTTP sets the limits of an http.Server that a server needs against
+// hostile clients, where they are not set: ReadHeaderTimeout 10 s, IdleTimeout
+// 60 s, MaxHeaderBytes 16 KiB. Call it before the http.Server serves.
+func ConfigureHTTP(h *http.Server) { engine.ConfigureServer(h) }
+
+// NodeID returns the id of this node in its cluster; a restarted process has
+// another one.
+func (s *Server) NodeID() string { return string(s.cluster.ID()) }
+
+// newID returns the id of a socket: 96 random bits, then the node's tag.
+func (s *Server) newID() string {
+	var id [15]byte
+	_, _ = rand.Read(id[:12]) // it never fails
+	tag := s.cluster.Tag()
+	id[12], id[13], id[14] = byte(tag>>16), byte(tag>>8), byte(tag)
+	return base64.URLEncoding.EncodeToString(id[:])
+}
+
+// Shutdown ends the server: it refuses new clients, closes all connections
+// without telling the clients to stay away (so that they reconnect elsewhere),
+// waits for handlers, and leaves the cluster. Sockets get ServerShutdown. What
+// was emitted before is sent first. It waits no longer than ctx and then returns
+// its error; handlers that ignore their context may then still run. Later calls
+// wait for the first.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.shutdown.Do(func() {
+		s.closing.Store(true)
+		go s.end(ctx) // awaited below, by this caller and all others
+	})
+	select {
+	case <-s.done:
+		return s.result
+	case <-ctx.Done():
+		return fmt.Errorf("server: shutdown: %w", context.Cause(ctx))
+	}
+}
+
+func (s *Server) end(ctx context.Context) {
+	defer close(s.done)
+	sent := s.fanout.tasks.wait(ctx)
+	left := s.engine.Close(ctx)
+	handled := s.tasks.wait(ctx) // the handlers of OnDisconnect may still emit to other nodes
+	s.closed.Store(true)
+	s.result = errors.Join(sent, left, handled, s.fanout.tasks.wait(ctx), s.cluster.Close(ctx))
+	if s.result != nil {
+		s.result = fmt.Errorf("server: shutdown: %w", s.result)
+	}
+}

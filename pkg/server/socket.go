@@ -1,0 +1,327 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/roomcast/roomcast/internal/engine"
+	"github.com/roomcast/roomcast/pkg/packet"
+)
+
+// Socket is one client in one namespace. A client that reconnects is another
+// Socket. All methods are safe for concurrent use.
+type Socket struct {
+	id         string
+	requested  string     // the namespace's name as the client asked for it
+	namespace  *Namespace // set, with mu held, before middlewares run
+	connection *connection
+	auth       jsontext.Value
+	dropped    bool         // no longer counted; guarded by the connection's lock
+	state      atomic.Int32 // changed with mu held
+	deaf       atomic.Bool  // nothing more may be sent: the client has left, or was told to
+
+	mu      sync.Mutex
+	reason  DisconnectReason
+	rooms   map[string]struct{} // beside the room of its own id; nil until the first
+	acks    map[uint64]chan packet.Packet
+	inbox   *inbox // nil while no event waits
+	running bool   // the socket's goroutine is alive
+	ended   bool   // the handlers of OnDisconnect have run, or run now
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+}
+
+// The states of a socket, in the only order in which they follow each other.
+const (
+	connecting   = iota // middlewares run
+	accepted            // the client may send events; it is not yet in any room
+	registered          // it gets broadcasts
+	disconnected        // for good
+)
+
+// ID returns the socket's public id: 20 characters, different in each namespace.
+// It is also the name of a room that holds just this socket.
+func (s *Socket) ID() string { return s.id }
+
+// Namespace returns the namespace to which the socket is connected.
+func (s *Socket) Namespace() *Namespace { return s.namespace }
+
+// Handshake returns what is known of the client from its first request and its
+// auth payload.
+func (s *Socket) Handshake() *Handshake {
+	return &Handshake{Handshake: s.connection.session.Handshake(), Auth: s.auth}
+}
+
+// Transport returns how the client is connected at the moment: "polling" or
+// "websocket".
+func (s *Socket) Transport() string { return s.connection.session.Transport() }
+
+// Connected says whether the client is connected.
+func (s *Socket) Connected() bool {
+	state := s.state.Load()
+	return state == accepted || state == registered
+}
+
+// Context returns the context that the socket's handlers get. It ends when the
+// socket disconnects; context.Cause then returns a *DisconnectError.
+func (s *Socket) Context() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx == nil {
+		// Made on demand: most sockets of a large node never run a handler.
+		s.ctx, s.cancel = context.WithCancelCause(s.connection.server.base)
+		if s.state.Load() == disconnected {
+			s.cancel(&DisconnectError{Reason: s.reason})
+		}
+	}
+	return s.ctx
+}
+
+// DisconnectError is the cause of a socket's context when the socket has
+// disconnected. It wraps ErrDisconnected.
+type DisconnectError struct {
+	// Reason is the disconnection's reason.
+	Reason DisconnectReason
+}
+
+// Error returns the reason as a text.
+func (e *DisconnectError) Error() string { return "server: socket disconnected: " + string(e.Reason) }
+
+// Unwrap returns ErrDisconnected.
+func (e *DisconnectError) Unwrap() error { return ErrDisconnected }
+
+// Emit sends event with args to the client. It returns when the event is written
+// or has its place in the client's send queue; it does not wait for the client.
+// It fails with ErrDisconnected, with ErrSlowConsumer when the queue is full (the
+// client is then being closed), and as Broadcast.Emit does for its arguments.
+func (s *Socket) Emit(event string, args ...any) error {
+	p, err := s.event(event, args)
+	if err != nil {
+		return err
+	}
+	return s.send(&p)
+}
+
+// EmitVolatile is Emit for an event that the client may miss: it is dropped when
+// the connection is not writable at the moment.
+func (s *Socket) EmitVolatile(event string, args ...any) error {
+	p, err := s.event(event, args)
+	if err != nil {
+		return err
+	}
+	if !s.Connected() {
+		return ErrDisconnected
+	}
+	return s.write(delivery{one: s, message: encode(&p, false), volatile: true})
+}
+
+func (s *Socket) event(event string, args []any) (packet.Packet, error) {
+	data, attachments, err := s.connection.server.encodeEvent(event, args)
+	return packet.Packet{Type: packet.Event, Namespace: s.namespace.name, Data: data, Attachments: attachments}, err
+}
+
+// send encodes p for the client, behind all that was emitted before.
+func (s *Socket) send(p *packet.Packet) error {
+	if !s.Connected() {
+		return ErrDisconnected
+	}
+	return s.write(delivery{one: s, message: encode(p, false)})
+}
+
+// write is send in any state.
+func (s *Socket) write(d delivery) error {
+	err := s.connection.server.fanout.send(d)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, engine.ErrClosed):
+		return ErrDisconnected
+	}
+	return fmt.Errorf("server: send: %w", err)
+}
+
+// To selects the sockets in any of rooms, but not s itself.
+func (s *Socket) To(rooms ...string) Broadcast { return s.Broadcast().To(rooms...) }
+
+// Broadcast selects all sockets of the namespace but s itself.
+func (s *Socket) Broadcast() Broadcast {
+	return Broadcast{namespace: s.namespace, except: []string{s.id}}
+}
+
+// Rooms returns the rooms of the socket, that of its own id first. In a handler of
+// OnDisconnect these are the rooms that it had.
+func (s *Socket) Rooms() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rooms := make([]string, 1, 1+len(s.rooms))
+	rooms[0] = s.id
+	for room := range s.rooms {
+		rooms = append(rooms, room)
+	}
+	return rooms
+}
+
+// Join puts the socket into rooms. It is a member at once; Join returns when
+// broadcasts of other nodes will arrive too, or with ctx's error, or at once with
+// an error that wraps ErrDegraded while the adapter's backend is away; in both
+// cases the socket stays a member, and those broadcasts arrive as soon as the
+// backend is back. It fails with ErrDisconnected, and with ErrTooManyRooms without
+// having joined any.
+func (s *Socket) Join(ctx context.Context, rooms ...string) error {
+	if err := s.enter(rooms); err != nil {
+		return err
+	}
+	if err := s.namespace.interest.announce(ctx, rooms); err != nil {
+		return fmt.Errorf("server: join: %w", err)
+	}
+	return nil
+}
+
+// enter makes s a local member of rooms.
+func (s *Socket) enter(rooms []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := s.state.Load()
+	if state == disconnected {
+		return ErrDisconnected
+	}
+	if limit := s.connection.server.options.MaxRoomsPerSocket; exceeds(len(s.rooms)+s.unknown(rooms), limit) {
+		return fmt.Errorf("%w: at most %d", ErrTooManyRooms, limit)
+	}
+	if s.rooms == nil {
+		s.rooms = make(map[string]struct{}, len(rooms))
+	}
+	for _, room := range rooms {
+		if _, member := s.rooms[room]; member || room == s.id {
+			continue
+		}
+		s.rooms[room] = struct{}{}
+		s.namespace.interest.acquire(room)
+		if state == registered {
+			s.namespace.rooms.Add(room, s)
+		}
+	}
+	return nil
+}
+
+// unknown counts the rooms that s is not in.
+func (s *Socket) unknown(rooms []string) (n int) {
+	for _, room := range rooms {
+		if _, member := s.rooms[room]; !member {
+			n++
+		}
+	}
+	return n
+}
+
+// Leave takes the socket out of rooms, at once. The room of its own id cannot be left.
+func (s *Socket) Leave(rooms ...string) {
+	s.mu.Lock()
+	var left []string
+	for _, room := range rooms {
+		if _, member := s.rooms[room]; member && s.state.Load() != disconnected {
+			delete(s.rooms, room)
+			s.namespace.rooms.Remove(room, s)
+			left = append(left, room)
+		}
+	}
+	s.mu.Unlock()
+	for _, room := range left {
+		s.namespace.interest.release(room)
+	}
+}
+
+// Disconnect takes the client out of the namespace; it does not come back by
+// itself. With close, it does so in all of the client's namespaces and closes the
+// connection. Events that arrive afterwards are ignored. The handlers of
+// OnDisconnect run in the socket's own order, with ServerDisconnect.
+func (s *Socket) Disconnect(close bool) {
+	if close {
+		s.connection.disconnect()
+		return
+	}
+	s.leave()
+}
+
+// leave ends s, and tells the client that it is out.
+func (s *Socket) leave() {
+	if s.end(ServerDisconnect) {
+		p := packet.Packet{Type: packet.Disconnect, Namespace: s.namespace.name}
+		_ = s.write(delivery{one: s, message: encode(&p, false), last: true})
+	}
+}
+
+// end disconnects s for good and says whether it was connected. Its rooms stay
+// readable until the handlers of OnDisconnect have run.
+func (s *Socket) end(reason DisconnectReason) bool {
+	s.mu.Lock()
+	before, namespace := s.state.Load(), s.namespace
+	if before == disconnected {
+		s.mu.Unlock()
+		return false
+	}
+	s.state.Store(disconnected)
+	s.reason = reason
+	if before == registered {
+		s.unregister()
+	}
+	rooms := s.others()
+	acks, cancel := s.acks, s.cancel
+	s.acks = nil
+	if before != connecting {
+		s.wake()
+	}
+	s.mu.Unlock()
+
+	if cancel != nil {
+		cancel(&DisconnectError{Reason: reason})
+	}
+	for _, answer := range acks {
+		close(answer)
+	}
+	s.connection.awaited(-len(acks))
+	s.connection.drop(s, false)
+	if namespace != nil {
+		for _, room := range rooms {
+			namespace.interest.release(room)
+		}
+		namespace.release()
+	}
+	return before != connecting
+}
+
+// register makes s a receiver of broadcasts, if it is still connected.
+func (s *Socket) register() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() != accepted {
+		return
+	}
+	s.state.Store(registered)
+	s.namespace.add(s)
+	for room := range s.rooms {
+		s.namespace.rooms.Add(room, s)
+	}
+}
+
+func (s *Socket) unregister() {
+	for room := range s.rooms {
+		s.namespace.rooms.Remove(room, s)
+	}
+	s.namespace.remove(s)
+}
+
+// others returns the rooms beside the socket's own.
+func (s *Socket) others() []string {
+	if len(s.rooms) == 0 {
+		return nil
+	}
+	return slices.Collect(maps.Keys(s.rooms))
+}

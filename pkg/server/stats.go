@@ -1,0 +1,86 @@
+package server
+
+import (
+	"slices"
+	"time"
+
+	"github.com/roomcast/roomcast/internal/engine"
+)
+
+// Health is what a load balancer or an operator asks of a node.
+type Health struct {
+	// Ready says that the node accepts clients: it is not shut down. A node whose
+	// bus is degraded is ready all the same.
+	Ready bool
+	// Bus is "up", or "degraded" while the adapter's backend cannot be reached.
+	Bus string
+	// BusSince is when Bus became what it is; zero without an adapter that knows.
+	BusSince time.Time
+	// BusDropped counts the messages that did not travel between nodes, by reason.
+	BusDropped map[string]uint64
+	// Nodes are the ids of the other nodes that are known to live.
+	Nodes []string
+}
+
+// Health returns the node's state. It does not block.
+func (s *Server) Health() Health {
+	status := s.cluster.Status()
+	h := Health{
+		Ready: !s.closing.Load(), Bus: status.State.String(), BusSince: status.Since, BusDropped: status.Dropped,
+	}
+	for _, member := range s.cluster.Members() {
+		h.Nodes = append(h.Nodes, string(member.ID))
+	}
+	slices.Sort(h.Nodes)
+	return h
+}
+
+// Stats are counters of a node, since it started unless said otherwise.
+type Stats struct {
+	// Sessions are the present sessions by transport.
+	Sessions map[string]int64
+	// SlowConsumers counts the clients that were closed with ErrSlowConsumer.
+	SlowConsumers uint64
+	// Panics counts the panics of handlers, and of the code that serves one client.
+	Panics uint64
+	// Refused counts the requests that were refused, by a reason from a fixed list.
+	Refused map[string]uint64
+	// Closed counts the sessions that ended, by reason.
+	Closed map[DisconnectReason]uint64
+}
+
+// Stats returns the node's counters. It does not block.
+func (s *Server) Stats() Stats {
+	e := s.engine.Stats()
+	stats := Stats{
+		Sessions:      map[string]int64{"polling": e.Polling, "websocket": e.WebSocket},
+		SlowConsumers: e.SlowConsumers,
+		Panics:        s.panics.Load() + e.Panics,
+		Refused:       e.Refused,
+		Closed:        make(map[DisconnectReason]uint64, len(e.Closed)),
+	}
+	for reason, count := range e.Closed {
+		stats.Closed[DisconnectReason(reason)] = count
+	}
+	return stats
+}
+
+func (s *Server) engineOptions() engine.Options {
+	o := &s.options
+	options := engine.Options{
+		PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, UpgradeTimeout: o.UpgradeTimeout,
+		MaxPayload: o.MaxPayload, MaxFragments: o.MaxFragments, FragmentTimeout: o.FragmentTimeout,
+		ReadBodyTimeout: o.ReadBodyTimeout, WriteTimeout: o.WriteTimeout, CloseTimeout: o.CloseTimeout,
+		MaxSendQueueBytes: o.MaxSendQueueBytes, MaxConnections: o.MaxConnections, MaxHandshakesPerSecond: o.MaxHandshakesPerSecond,
+		SlowConsumer: engine.SlowConsumerPolicy(o.SlowConsumer),
+		Transports:   o.Transports, DisableUpgrades: o.DisableUpgrades, Cookie: o.Cookie, AllowRequest: o.AllowRequest, InitialHeaders: o.InitialHeaders, Headers: o.Headers,
+		Tag: func() uint32 { return s.cluster.Tag() }, Logger: o.Logger,
+	}
+	if o.PerMessageDeflate != nil {
+		options.PerMessageDeflate = &engine.PerMessageDeflate{Threshold: o.PerMessageDeflate.Threshold}
+	}
+	if o.CORS != nil {
+		options.CORS = &engine.CORS{Origins: o.CORS.Origins, Credentials: o.CORS.Credentials}
+	}
+	return options
+}
