@@ -2,6 +2,7 @@ package packet
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"sync"
 	"unicode/utf8"
@@ -30,7 +31,7 @@ func MarshalEvent(event string, args ...any) (data jsontext.Value, attachments [
 	e.event, e.named, e.args = event, true, append(e.args, args...)
 	data, attachments, err = e.marshal(e)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w event %q, argument %d: %w", ErrEncode, event, e.index, err)
+		return nil, nil, fmt.Errorf("%w event %q: %w", ErrEncode, event, err)
 	}
 	return data, attachments, nil
 }
@@ -43,7 +44,7 @@ func MarshalArgs(args ...any) (data jsontext.Value, attachments [][]byte, err er
 	e.args = append(e.args, args...)
 	data, attachments, err = e.marshal(e)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w argument %d: %w", ErrEncode, e.index, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrEncode, err)
 	}
 	return data, attachments, nil
 }
@@ -56,7 +57,7 @@ func MarshalValue(v any) (jsontext.Value, error) {
 	defer e.release()
 	data, attachments, err := e.marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("%w value: %w", ErrEncode, err)
+		return nil, fmt.Errorf("%w: %w", ErrEncode, err)
 	}
 	if len(attachments) > 0 {
 		return nil, ErrBinary
@@ -113,7 +114,7 @@ func (e *encoder) release() {
 func (e *encoder) marshal(v any) (jsontext.Value, [][]byte, error) {
 	data, err := json.Marshal(v, e.options...)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("argument %d: %w", e.index, err)
 	}
 	if !utf8.Valid(data) {
 		// Raw values keep their bytes, but a text frame must be UTF-8. Bytes that
@@ -126,6 +127,9 @@ func (e *encoder) marshal(v any) (jsontext.Value, [][]byte, error) {
 	return data, e.attachments, nil
 }
 
+// errForged is what checkPlaceholders finds.
+var errForged = errors.New("plain data in the form of a placeholder next to attachments")
+
 // checkPlaceholders refuses plain data in the form of a placeholder next to real
 // ones: it would show its receiver the wrong attachment, or end its connection.
 func (e *encoder) checkPlaceholders(data []byte) error {
@@ -133,13 +137,11 @@ func (e *encoder) checkPlaceholders(data []byte) error {
 		return nil
 	}
 	s := scanner{data: data, levels: deepest, attachments: len(e.attachments)}
-	if err := s.scan(); err != nil {
-		return err
+	err := s.scan()
+	if err == errPlaceholder || err == nil && s.placeholders != len(e.attachments) {
+		return errForged
 	}
-	if s.placeholders != len(e.attachments) {
-		return errPlaceholder
-	}
-	return nil
+	return err
 }
 
 // MarshalJSONTo writes the array of event and arguments.

@@ -75,7 +75,7 @@ func TestMarshalEvent_AttachmentsAreNotCopied(t *testing.T) {
 func TestMarshalEvent_ErrorNamesEventAndArgument(t *testing.T) {
 	for _, bad := range []any{math.NaN(), math.Inf(1), make(chan int), func() {}, map[bool]int{true: 1}, []any{complex(1, 1)}, jsontext.Value(`{`), jsontext.Value{}, Raw{Value: jsontext.Value(`[1,]`)}} {
 		_, _, err := MarshalEvent("news", "fine", bad)
-		if !errors.Is(err, ErrEncode) || !strings.Contains(err.Error(), `event "news", argument 1`) {
+		if !errors.Is(err, ErrEncode) || !strings.Contains(err.Error(), `event "news": argument 1`) {
 			t.Errorf("%T: got %v", bad, err)
 		}
 		if _, _, err = MarshalArgs(bad); !errors.Is(err, ErrEncode) || !strings.Contains(err.Error(), "argument 0") {
