@@ -8,7 +8,7 @@ SHELL := bash
 
 GO ?= go
 JS := test/integration/js
-CLIENT := cmd/node/web/client/socket.io.min.js
+CLIENT := cmd/node/web/assets/socket.io.min.js
 FUZZTIME ?= 10s
 # The duration of one benchmark and how often it runs; benchstat wants ten.
 BENCHTIME ?= 1s

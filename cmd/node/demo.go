@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// maxDemoNodes is more than one screen shows.
+const maxDemoNodes = 16
+
+// demoCommand runs a cluster in this process.
+type demoCommand struct {
+	Nodes  int    `default:"3" help:"Number of nodes."`
+	Listen string `default:"127.0.0.1:3000" placeholder:"ADDRESS" help:"Address of the first node; the others take the next ports. With port 0 each takes a free one."`
+	Redis  string `placeholder:"URL" help:"Redis that connects the nodes. Default: one inside this process."`
+}
+
+// Validate refuses what cannot be carried out, before anything starts.
+func (c *demoCommand) Validate() error {
+	if c.Nodes < 1 || c.Nodes > maxDemoNodes {
+		return fmt.Errorf("--nodes must be between 1 and %d", maxDemoNodes)
+	}
+	if _, _, err := c.address(); err != nil {
+		return err
+	}
+	return (&busFlags{Redis: c.Redis}).Validate()
+}
+
+// address splits --listen.
+func (c *demoCommand) address() (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(c.Listen)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	if err != nil || port < 0 || port+c.Nodes-1 > 65535 {
+		return "", 0, fmt.Errorf("--listen %q must be HOST:PORT", c.Listen)
+	}
+	return host, port, nil
+}
+
+// Run serves until the program is told to stop.
+func (c *demoCommand) Run(p *program) error {
+	ctx, fail := context.WithCancelCause(p.ctx)
+	defer fail(nil)
+	d, err := c.start(p, fail)
+	if err == nil {
+		d.banner(p.out)
+		err = waitFor(ctx, p.ctx)
+	}
+	return errors.Join(err, d.stop())
+}
+
+// demo is a cluster in one process.
+type demo struct {
+	redis *miniredis.Miniredis // nil when it is somebody else's
+	nodes []*node
+}
+
+// start returns what it has started, also together with an error.
+func (c *demoCommand) start(p *program, fail context.CancelCauseFunc) (*demo, error) {
+	d := &demo{}
+	flags := busFlags{Redis: c.Redis, Prefix: "roomcast-demo"}
+	if flags.Redis == "" {
+		embedded, err := miniredis.Run()
+		if err != nil {
+			return d, fmt.Errorf("embedded Redis: %w", err)
+		}
+		d.redis = embedded
+		flags.Redis = "redis://" + embedded.Addr()
+	}
+	for i := range c.Nodes {
+		n, err := c.newNode(p, i, &flags)
+		if err != nil {
+			return d, err
+		}
+		d.nodes = append(d.nodes, n)
+	}
+	var links []pageNode
+	for _, n := range d.nodes {
+		links = append(links, pageNode{nodeLabel: n.label, Port: n.port()})
+	}
+	for _, n := range d.nodes {
+		if err := n.start(links, fail); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+// newNode makes node number i, with connections of its own, as if it were alone
+// in its process.
+func (c *demoCommand) newNode(p *program, i int, flags *busFlags) (*node, error) {
+	host, port, err := c.address()
+	if err != nil {
+		return nil, err
+	}
+	if port != 0 {
+		port += i
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose other ports with --listen", err)
+	}
+	name := fmt.Sprintf("node-%d", i+1)
+	log := p.log.With("node", name)
+	b, err := flags.open(log)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return newNode(name, listener, &serverFlags{Path: "/socket.io/"}, b, log)
+}
+
+// banner says where to look.
+func (d *demo) banner(out io.Writer) {
+	fmt.Fprintf(out, "%d nodes, one room. Open two of these pages side by side:\n\n", len(d.nodes))
+	for _, n := range d.nodes {
+		fmt.Fprintf(out, "  %s  http://%s/\n", n.label.Name, reachable(n.listener.Addr().(*net.TCPAddr)))
+	}
+	fmt.Fprintf(out, "\nCtrl-C ends it.\n")
+}
+
+// reachable is an address that a browser on this machine can open.
+func reachable(a *net.TCPAddr) string {
+	if a.IP.IsUnspecified() {
+		return net.JoinHostPort("localhost", strconv.Itoa(a.Port))
+	}
+	return a.String()
+}
+
+func (d *demo) stop() error {
+	var errs []error
+	for _, n := range d.nodes {
+		errs = append(errs, n.stop())
+	}
+	if d.redis != nil {
+		d.redis.Close()
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,89 @@
+// Command node runs a roomcast server: one node of a cluster, or a whole cluster
+// with a chat page to try it out.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal the second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// program is what every command gets: how long to run, and where to write.
+type program struct {
+	ctx context.Context
+	out io.Writer
+	log *slog.Logger
+}
+
+// The exit codes.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// run carries out the command line args until it is done or ctx ends, and returns
+// the exit code.
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	var c commands
+	helped := false
+	parser, err := kong.New(&c,
+		kong.Name("node"),
+		kong.Description("A Socket.IO server that scales out. Every flag can be set in the environment too, as shown."),
+		kong.DefaultEnvars("ROOMCAST"),
+		kong.Writers(out, errOut),
+		kong.Exit(func(int) { helped = true }),
+	)
+	if err != nil {
+		fmt.Fprintln(errOut, "node:", err)
+		return exitError
+	}
+	command, err := parser.Parse(args)
+	if helped {
+		return exitOK
+	}
+	if err != nil {
+		fmt.Fprintln(errOut, "node:", err)
+		fmt.Fprintln(errOut, "node: --help lists what there is")
+		return exitUsage
+	}
+	p := &program{ctx: ctx, out: out, log: c.Log.logger(errOut)}
+	if err := command.Run(p); err != nil {
+		fmt.Fprintln(errOut, "node:", err)
+		return exitError
+	}
+	return exitOK
+}
+
+// versionCommand prints what this program was built from.
+type versionCommand struct{}
+
+// Run prints one line.
+func (versionCommand) Run(p *program) error {
+	version, revision := "unknown", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = ", revision " + s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	_, err := fmt.Fprintf(p.out, "roomcast %s%s, %s %s/%s\n", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}

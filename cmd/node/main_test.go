@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// asProgram makes the test binary be the program itself, for tests that send
+// signals to it.
+const asProgram = "ROOMCAST_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// command runs a command line to its end.
+func command(t *testing.T, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // what would serve stops at once
+	var o, e bytes.Buffer
+	code = run(ctx, args, &o, &e)
+	return code, o.String(), e.String()
+}
+
+func TestCommandLine_RefusesWithASentence(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"no command":                {nil, "expected one of"},
+		"unknown flag":              {[]string{"serve", "--sticky"}, "--sticky"},
+		"sharded":                   {[]string{"serve", "--adapter", "sharded"}, "--adapter sharded is not there; there are memory and pubsub"},
+		"streams":                   {[]string{"serve", "--adapter", "streams"}, "--adapter streams is not there"},
+		"unknown adapter":           {[]string{"serve", "--adapter", "carrier-pigeon"}, `--adapter "carrier-pigeon" is unknown`},
+		"pubsub without Redis":      {[]string{"serve", "--adapter", "pubsub"}, "--adapter pubsub needs --redis"},
+		"memory with Redis":         {[]string{"serve", "--adapter", "memory", "--redis", "redis://h"}, "leave --redis out"},
+		"no Redis URL":              {[]string{"serve", "--redis", "localhost:6379"}, "--redis: "},
+		"unknown transport":         {[]string{"serve", "--transports", "websocket,smoke"}, "smoke"},
+		"path without slashes":      {[]string{"serve", "--path", "socket.io"}, "must begin and end with a slash"},
+		"no time":                   {[]string{"serve", "--ping-interval", "0s"}, "--ping-interval must be more than 0"},
+		"negative size":             {[]string{"serve", "--max-payload=-1"}, "--max-payload must be more than 0"},
+		"negative limit":            {[]string{"serve", "--max-connections=-1"}, "0 is no limit"},
+		"demo of no nodes":          {[]string{"demo", "--nodes", "0"}, "--nodes must be between 1 and 16"},
+		"demo without a port":       {[]string{"demo", "--listen", "127.0.0.1"}, "must be HOST:PORT"},
+		"demo beyond the last port": {[]string{"demo", "--listen", "127.0.0.1:65535"}, "must be HOST:PORT"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			code, out, errOut := command(t, tt.args...)
+			if code != exitUsage || !strings.Contains(errOut, tt.want) {
+				t.Errorf("code %d, %q; want %d and %q", code, errOut, exitUsage, tt.want)
+			}
+			if out != "" {
+				t.Errorf("standard output has %q, want nothing", out)
+			}
+		})
+	}
+}
+
+func TestCommandLine_SaysWhatFailedToStart(t *testing.T) {
+	for _, args := range [][]string{
+		{"serve", "--listen", "127.0.0.1:http-alt-alt"},
+		{"serve", "--listen", "127.0.0.1:0", "--cors-origin", "*", "--cors-credentials"},
+	} {
+		if code, _, errOut := command(t, args...); code != exitError || !strings.HasPrefix(errOut, "node: ") {
+			t.Errorf("%v: code %d, %q; want %d and a sentence", args, code, errOut, exitError)
+		}
+	}
+}
+
+func TestCommandLine_EveryFlagHasItsEnvironmentVariable(t *testing.T) {
+	code, help, _ := command(t, "serve", "--help")
+	if code != exitOK {
+		t.Fatalf("code %d, want %d", code, exitOK)
+	}
+	// The help wraps its lines, so words are compared.
+	words := strings.Join(strings.Fields(help), " ")
+	for _, name := range []string{
+		"LISTEN", "REDIS", "ADAPTER", "PREFIX", "PATH", "TRANSPORTS", "CORS_ORIGIN", "CORS_CREDENTIALS", "PING_INTERVAL", "PING_TIMEOUT",
+		"UPGRADE_TIMEOUT", "CONNECT_TIMEOUT", "WRITE_TIMEOUT", "MAX_PAYLOAD", "MAX_SEND_QUEUE", "MAX_CONNECTIONS",
+		"MAX_HANDSHAKES_PER_SECOND", "LOG_FORMAT", "LOG_LEVEL",
+	} {
+		if !strings.Contains(words, "$ROOMCAST_"+name) {
+			t.Errorf("the help of serve does not name $ROOMCAST_%s", name)
+		}
+	}
+}
+
+func TestCommandLine_EnvironmentIsRead(t *testing.T) {
+	t.Setenv("ROOMCAST_ADAPTER", "sharded")
+	if _, _, errOut := command(t, "serve"); !strings.Contains(errOut, "--adapter sharded is not there") {
+		t.Errorf("ROOMCAST_ADAPTER was not read: %q", errOut)
+	}
+}
+
+func TestVersion_IsOneLine(t *testing.T) {
+	code, out, _ := command(t, "version")
+	if code != exitOK || !strings.HasPrefix(out, "roomcast ") || strings.Count(out, "\n") != 1 {
+		t.Errorf("code %d, %q; want one line that begins with roomcast", code, out)
+	}
+}

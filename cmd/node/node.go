@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/server"
+)
+
+// stopTimeout bounds the whole stop of a node.
+const stopTimeout = 10 * time.Second
+
+// node is one running server: its listener, its HTTP server and its chat.
+type node struct {
+	label    nodeLabel
+	listener net.Listener
+	path     string
+	server   *server.Server
+	bus      *bus
+	log      *slog.Logger
+
+	http    *http.Server
+	end     context.CancelFunc
+	running sync.WaitGroup
+}
+
+// newNode makes a node on a listener, which it takes over.
+func newNode(name string, l net.Listener, f *serverFlags, b *bus, log *slog.Logger) (*node, error) {
+	options := f.options(log)
+	options.Adapter = b.adapter
+	s, err := server.New(options)
+	if err != nil {
+		return nil, errors.Join(err, l.Close(), b.close())
+	}
+	return &node{
+		label: nodeLabel{ID: s.NodeID(), Name: name}, listener: l, path: f.Path, server: s, bus: b, log: log,
+	}, nil
+}
+
+// port is where the node listens.
+func (n *node) port() int { return n.listener.Addr().(*net.TCPAddr).Port }
+
+// start serves the Socket.IO endpoint, and the chat page for all the rest. nodes
+// are those that the page links to, this one among them. fail is called when
+// serving ends by itself.
+func (n *node) start(nodes []pageNode, fail context.CancelCauseFunc) error {
+	pages, err := page{Node: n.label, Nodes: nodes, Path: n.path}.handler()
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle(n.path, n.server)
+	mux.Handle("/", pages)
+	n.http = &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)}
+	server.ConfigureHTTP(n.http)
+
+	ctx, end := context.WithCancel(context.Background())
+	n.end = end
+	c := mountChat(n.server.Of("/"), n.label, n.log)
+	n.running.Go(func() { c.run(ctx) })
+	n.running.Go(func() {
+		if err := n.http.Serve(n.listener); !errors.Is(err, http.ErrServerClosed) {
+			fail(fmt.Errorf("serve: %w", err))
+		}
+	})
+	return nil
+}
+
+// stop ends the node in order: clients are let go and nobody new is let in, the
+// listener closes, the bus closes. It waits for all that was started.
+func (n *node) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	err := n.server.Shutdown(ctx)
+	if n.http == nil {
+		return errors.Join(err, n.listener.Close(), n.bus.close())
+	}
+	if slow := n.http.Shutdown(ctx); slow != nil {
+		n.log.Warn("requests were cut off", "error", slow)
+		err = errors.Join(err, n.http.Close())
+	}
+	n.end()
+	n.running.Wait()
+	return errors.Join(err, n.bus.close())
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+)
+
+// serveCommand runs one node.
+type serveCommand struct {
+	Listen string      `default:":3000" placeholder:"ADDRESS" help:"Address to listen on."`
+	Bus    busFlags    `embed:""`
+	Server serverFlags `embed:""`
+}
+
+// Validate refuses what cannot be carried out, before anything starts.
+func (c *serveCommand) Validate() error {
+	return errors.Join(c.Bus.Validate(), c.Server.Validate())
+}
+
+// Run serves until the program is told to stop.
+func (c *serveCommand) Run(p *program) error {
+	ctx, fail := context.WithCancelCause(p.ctx)
+	defer fail(nil)
+	n, err := c.start(p, fail)
+	if err != nil {
+		return err
+	}
+	err = waitFor(ctx, p.ctx)
+	p.log.Info("stopping")
+	if err = errors.Join(err, n.stop()); err == nil {
+		p.log.Info("stopped")
+	}
+	return err
+}
+
+// waitFor waits for the end of ctx. Its cause is an error unless the program was
+// told to stop.
+func waitFor(ctx, program context.Context) error {
+	<-ctx.Done()
+	if program.Err() != nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, error) {
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, err
+	}
+	b, err := c.Bus.open(p.log)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	n, err := newNode(hostAndPort(listener), listener, &c.Server, b, p.log)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.start([]pageNode{{nodeLabel: n.label}}, fail); err != nil {
+		return nil, errors.Join(err, n.stop())
+	}
+	c.banner(p, n)
+	return n, nil
+}
+
+// banner says what runs, and within which limits.
+func (c *serveCommand) banner(p *program, n *node) {
+	where := []any{
+		"node", n.label.ID, "address", n.listener.Addr().String(), "path", c.Server.Path,
+		"page", fmt.Sprintf("http://localhost:%d/", n.port()), "prefix", c.Bus.Prefix,
+	}
+	p.log.Info("serving", append(where, n.bus.attributes()...)...)
+	f := c.Server
+	p.log.Info("limits",
+		"ping_interval", f.PingInterval, "ping_timeout", f.PingTimeout, "connect_timeout", f.ConnectTimeout,
+		"max_payload", f.MaxPayload, "max_send_queue", f.MaxSendQueue,
+		"max_connections", f.MaxConnections, "max_handshakes_per_second", f.MaxHandshakesPerSecond,
+	)
+}
+
+// hostAndPort is a name that tells nodes apart, also those of one machine.
+func hostAndPort(l net.Listener) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}

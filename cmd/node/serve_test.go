@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// serving is a serve command that runs in this process.
+type serving struct {
+	logs   *logs
+	banner map[string]any
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	code   int
+}
+
+func startServe(t *testing.T, args ...string) *serving {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &serving{logs: newLogs(), cancel: cancel}
+	s.wg.Go(func() {
+		s.code = run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), io.Discard, s.logs)
+	})
+	t.Cleanup(func() { s.stop() })
+	s.banner = s.logs.until(t, "serving")
+	return s
+}
+
+func (s *serving) address() string { return s.banner["address"].(string) }
+
+// stop tells the command to stop and returns its exit code.
+func (s *serving) stop() int {
+	s.cancel()
+	s.wg.Wait()
+	return s.code
+}
+
+func TestServe_SaysWhatItIs(t *testing.T) {
+	s := startServe(t, "--max-payload", "54321")
+	for _, key := range []string{"node", "page", "path", "prefix"} {
+		if text, _ := s.banner[key].(string); text == "" {
+			t.Errorf("the banner does not say %q: %v", key, s.banner)
+		}
+	}
+	if s.banner["adapter"] != "memory" {
+		t.Errorf("the adapter is %v, want memory without a Redis", s.banner["adapter"])
+	}
+	if limits := s.logs.until(t, "limits"); limits["max_payload"] != 54321.0 {
+		t.Errorf("the banner says max_payload %v, want 54321", limits["max_payload"])
+	}
+}
+
+func TestServe_StopsWithItsClientsConnected(t *testing.T) {
+	s := startServe(t)
+	c := dial(t, s.address())
+	var mine roster
+	c.ask("join", joinRequest{Room: "lobby", Name: "Ada"}, &mine)
+	if len(mine.Members) != 1 || mine.Members[0].Name != "Ada" {
+		t.Errorf("joined as %+v, want Ada alone", mine)
+	}
+	if code := s.stop(); code != exitOK {
+		t.Errorf("exit code %d, want %d", code, exitOK)
+	}
+	s.logs.until(t, "stopped")
+	for err := error(nil); err == nil; { // what was sent before the end may still be read
+		_, _, err = c.conn.ReadMessage()
+	}
+	if response, err := http.Get("http://" + s.address() + "/"); err == nil {
+		response.Body.Close()
+		t.Error("the node still answers after it has stopped")
+	}
+}
+
+func TestServe_EndsWithExitCode0OnSIGTERM(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	logs := newLogs()
+	cmd := exec.CommandContext(ctx, program, "serve", "--listen", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.Stderr = logs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	dial(t, logs.until(t, "serving")["address"].(string)) // a client that stays must not hold it up
+
+	told := time.Now()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the program ended with %v, want exit code 0", err)
+	}
+	if took := time.Since(told); took > 15*time.Second {
+		t.Errorf("the program took %v to stop, want 15 s at most", took)
+	}
+	logs.until(t, "stopped")
+}
+
+func TestServe_StartsWithoutItsRedis(t *testing.T) {
+	s := startServe(t, "--redis", "redis://:secret@127.0.0.1:1/0") // port 1 refuses connections
+	if s.banner["adapter"] != "pubsub" || s.banner["redis"] != "127.0.0.1:1" {
+		t.Errorf("the banner says %v, want pubsub over 127.0.0.1:1", s.banner)
+	}
+	for key, value := range s.banner {
+		if text, ok := value.(string); ok && strings.Contains(text, "secret") {
+			t.Errorf("the banner shows the password in %q", key)
+		}
+	}
+	c := dial(t, s.address())
+	var mine roster
+	c.ask("join", joinRequest{Room: "lobby", Name: "Ada"}, &mine)
+	if len(mine.Members) != 1 {
+		t.Errorf("joined as %+v, want Ada alone", mine)
+	}
+	c.ask("message", messageRequest{Text: "to this node's people"}, nil)
+	if code := s.stop(); code != exitOK {
+		t.Errorf("exit code %d, want %d", code, exitOK)
+	}
+}
