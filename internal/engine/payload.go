@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+)
+
+// separator stands between two packets of a polling payload.
+const separator = 0x1e
+
+// binaryPrefix begins a binary message in a polling payload.
+const binaryPrefix = 'b'
+
+// cutPacket returns the first packet of a payload and what follows its
+// separator; more says that there was one.
+func cutPacket(payload []byte) (packet, rest []byte, more bool) {
+	return bytes.Cut(payload, []byte{separator})
+}
+
+// decodeBinary returns the bytes of a binary packet of a payload, prefix included.
+func decodeBinary(packet []byte) ([]byte, error) {
+	encoded := packet[1:]
+	// The decoder would skip line breaks, which the grammar does not have.
+	if bytes.ContainsAny(encoded, "\r\n") {
+		return nil, fmt.Errorf("%w: line break in base64", errPacket)
+	}
+	data := make([]byte, base64.StdEncoding.DecodedLen(len(encoded)))
+	n, err := base64.StdEncoding.Strict().Decode(data, encoded)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errPacket, err)
+	}
+	return data[:n], nil
+}
+
+// appendBinary appends data as a binary packet of a payload.
+func appendBinary(dst, data []byte) []byte {
+	return base64.StdEncoding.AppendEncode(append(dst, binaryPrefix), data)
+}
+
+// encodePayload joins the polling forms of messages.
+func encodePayload(messages []*Message) []byte {
+	if len(messages) == 1 {
+		return messages[0].pollingForm()
+	}
+	size := 0
+	for _, m := range messages {
+		size += len(m.pollingForm()) + 1
+	}
+	payload := make([]byte, 0, size)
+	for i, m := range messages {
+		if i > 0 {
+			payload = append(payload, separator)
+		}
+		payload = append(payload, m.pollingForm()...)
+	}
+	return payload
+}

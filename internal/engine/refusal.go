@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// The error codes of the protocol.
+const (
+	codeUnknownTransport   = 0
+	codeUnknownSession     = 1
+	codeBadMethod          = 2
+	codeBadRequest         = 3
+	codeForbidden          = 4
+	codeUnsupportedVersion = 5
+	codeUnavailable        = -1 // not in the protocol: a plain 503
+)
+
+// Refusal says why a request was refused.
+type Refusal struct {
+	// Code is the protocol's number, or -1 for a refusal that it does not have.
+	Code int
+	// Message is what the client is told.
+	Message string
+	// Reason names the cause, from a fixed list: a key of Stats.Refused.
+	Reason string
+	// Err says more, for logs, or is nil.
+	Err error
+}
+
+// The reasons of refusals.
+const (
+	reasonTransport   = "transport_unknown"
+	reasonSession     = "session_unknown"
+	reasonMethod      = "bad_method"
+	reasonBadRequest  = "bad_request"
+	reasonForbidden   = "forbidden"
+	reasonOrigin      = "origin"
+	reasonVersion     = "unsupported_version"
+	reasonConnections = "max_connections"
+	reasonRate        = "max_handshakes"
+	reasonClosing     = "closing"
+)
+
+var refusalReasons = [...]string{
+	reasonTransport, reasonSession, reasonMethod, reasonBadRequest, reasonForbidden,
+	reasonOrigin, reasonVersion, reasonConnections, reasonRate, reasonClosing,
+}
+
+// The messages of the reference, which clients compare.
+const (
+	messageBadRequest  = "Bad request"
+	messageForbidden   = "Forbidden"
+	messageUnavailable = "Service Unavailable"
+)
+
+// The refusals that are always the same.
+var (
+	refuseTransport   = &Refusal{Code: codeUnknownTransport, Message: "Transport unknown", Reason: reasonTransport}
+	refuseSession     = &Refusal{Code: codeUnknownSession, Message: "Session ID unknown", Reason: reasonSession}
+	refuseMethod      = &Refusal{Code: codeBadMethod, Message: "Bad handshake method", Reason: reasonMethod}
+	refuseBadRequest  = &Refusal{Code: codeBadRequest, Message: messageBadRequest, Reason: reasonBadRequest}
+	refuseOrigin      = &Refusal{Code: codeForbidden, Message: messageForbidden, Reason: reasonOrigin}
+	refuseVersion     = &Refusal{Code: codeUnsupportedVersion, Message: "Unsupported protocol version", Reason: reasonVersion}
+	refuseConnections = &Refusal{Code: codeUnavailable, Message: messageUnavailable, Reason: reasonConnections}
+	refuseRate        = &Refusal{Code: codeUnavailable, Message: messageUnavailable, Reason: reasonRate}
+	refuseClosing     = &Refusal{Code: codeUnavailable, Message: messageUnavailable, Reason: reasonClosing}
+)
+
+// status returns the status of the answer.
+func (f *Refusal) status(upgrade bool) int {
+	switch {
+	case f.Code == codeUnavailable:
+		return http.StatusServiceUnavailable
+	case f.Reason == reasonOrigin, f.Code == codeForbidden && !upgrade:
+		return http.StatusForbidden
+	}
+	return http.StatusBadRequest
+}
+
+// refuse answers a request that is refused, counts and logs it.
+func (e *Engine) refuse(w http.ResponseWriter, r *http.Request, f *Refusal) {
+	for i, reason := range refusalReasons {
+		if reason == f.Reason {
+			e.counters.refused[i].Add(1)
+			if e.refusalLog.allow(i) {
+				e.options.Logger.Info("engine: request refused", "reason", f.Reason, "remote", r.RemoteAddr, "error", f.Err)
+			}
+		}
+	}
+	if e.options.OnRefused != nil {
+		e.options.OnRefused(r, *f)
+	}
+	header, upgrade := w.Header(), isUpgrade(r)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Type", "application/json")
+	body, _ := json.Marshal(struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}{f.Code, f.Message}) // a number and a string always have a JSON form
+	if upgrade || f.Code == codeUnavailable {
+		header.Set("Content-Type", "text/plain; charset=UTF-8")
+		body = []byte(f.Message)
+	}
+	if upgrade {
+		header.Set("Connection", "close")
+	}
+	if f.Code == codeUnavailable {
+		header.Set("Retry-After", "1")
+	}
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(f.status(upgrade))
+	_, _ = w.Write(body) // a client that does not get it is gone
+}
+
+// logLimit keeps each reason of refusals from filling the log.
+type logLimit struct {
+	mu     sync.Mutex
+	second [len(refusalReasons)]int64
+	count  [len(refusalReasons)]int
+}
+
+// allow permits ten lines per reason and second.
+func (l *logLimit) allow(reason int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if second := time.Now().Unix(); l.second[reason] != second {
+		l.second[reason], l.count[reason] = second, 0
+	}
+	l.count[reason]++
+	return l.count[reason] <= 10
+}

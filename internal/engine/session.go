@@ -1,0 +1,264 @@
+package engine
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// Reason says why a session ended, in the words of the protocol.
+type Reason string
+
+// The reasons.
+const (
+	ReasonTransportError Reason = "transport error"
+	ReasonTransportClose Reason = "transport close"
+	ReasonForcedClose    Reason = "forced close"
+	ReasonPingTimeout    Reason = "ping timeout"
+	ReasonParseError     Reason = "parse error"
+)
+
+var closeReasons = [...]Reason{
+	ReasonTransportError, ReasonTransportClose, ReasonForcedClose, ReasonPingTimeout, ReasonParseError,
+}
+
+// Errors that Send returns; test for them with errors.Is.
+var (
+	// ErrClosed means that the session has ended.
+	ErrClosed = errors.New("engine: session is closed")
+	// ErrSlowConsumer means that the send queue was full, and the session has
+	// ended for it.
+	ErrSlowConsumer = errors.New("engine: send queue is full")
+)
+
+// suspendAfter is how long a receiver may take before the client gets a new
+// deadline for its pong, which may be waiting behind the message.
+const suspendAfter = 100 * time.Millisecond
+
+// Receiver is what a session's messages go to.
+type Receiver interface {
+	// Text is given one text message, Binary one binary message, one call at a
+	// time and in the order in which they came. data is valid during the call
+	// only. While it blocks, nothing more is read from the session and its ping
+	// deadline is suspended. An error closes the session with ReasonForcedClose.
+	Text(data []byte) error
+	Binary(data []byte) error
+	// Closed is called once, when the session has ended, in a goroutine of its
+	// own: never from inside Send, Close or Text, and while a Text may still
+	// block, which it may want to release. cause says more about reason, or is nil.
+	Closed(reason Reason, cause error)
+}
+
+// receiverError is an error of a Receiver.
+type receiverError struct{ err error }
+
+func (e *receiverError) Error() string { return "engine: receiver: " + e.err.Error() }
+func (e *receiverError) Unwrap() error { return e.err }
+
+// Session is an Engine.IO session. It is safe for concurrent use.
+type Session struct {
+	engine    *Engine
+	id        string
+	handshake *Handshake
+	receiver  Receiver // set before a client can know the id
+
+	// socket is the transport once that is a WebSocket; it is set once. Until
+	// then polling is.
+	socket atomic.Pointer[webSocket]
+	beat   beat
+
+	receiving atomic.Bool // a receiver has a message; its ping deadline is suspended
+	ended     atomic.Bool // set with mu held, once
+
+	mu      sync.Mutex // guards what follows
+	polling polling
+	probe   *webSocket // an upgrade is running on it
+	probing bool       // one is running, or about to
+	probed  bool       // the probe has been answered
+}
+
+// ID returns the session's id, which is a secret of its client's.
+func (s *Session) ID() string { return s.id }
+
+// Handshake returns what is known of the request that opened the session.
+func (s *Session) Handshake() *Handshake { return s.handshake }
+
+// Transport returns "polling" or "websocket".
+func (s *Session) Transport() string {
+	if s.socket.Load() != nil {
+		return transportWebSocket
+	}
+	return transportPolling
+}
+
+// Send sends m, or queues it for the transport. It does not block, and calls no
+// code of the application. It fails with ErrClosed when the session has ended
+// and with ErrSlowConsumer when m ends it because the queue is full. Messages of
+// one goroutine arrive in the order of its calls.
+func (s *Session) Send(m *Message) error {
+	var err error
+	if socket := s.socket.Load(); socket != nil {
+		err = socket.send(m)
+	} else {
+		err = s.sendPolling(m)
+	}
+	if errors.Is(err, ErrSlowConsumer) {
+		s.engine.counters.slowConsumers.Add(1)
+		s.fail(ReasonTransportError, err)
+	}
+	return err
+}
+
+// SendVolatile sends m if the transport can take it at once: nothing is queued
+// or being written, or a polling request waits. It reports whether it did. With
+// DropVolatile m may wait in the queue as well, unless that is full.
+func (s *Session) SendVolatile(m *Message) bool {
+	if socket := s.socket.Load(); socket != nil {
+		return socket.sendVolatile(m)
+	}
+	return s.sendVolatilePolling(m)
+}
+
+// QueuedBytes returns the length of the send queue in bytes.
+func (s *Session) QueuedBytes() int {
+	if socket := s.socket.Load(); socket != nil {
+		socket.mu.Lock()
+		defer socket.mu.Unlock()
+		return socket.queued
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.polling.queued
+}
+
+// Close ends the session with ReasonForcedClose. It does not block: what is
+// queued is still written, for CloseTimeout at most, then a WebSocket gets a
+// close frame; a polling client gets its close packet with the request that
+// waits, or with the next one within 30 seconds. Closing twice is harmless.
+func (s *Session) Close() {
+	if !s.end(ReasonForcedClose, nil) {
+		return
+	}
+	if socket := s.socket.Load(); socket != nil {
+		socket.finish(closeFrame(websocket.CloseNormalClosure))
+		return
+	}
+	s.closePolling()
+}
+
+// shutdown is Close for an engine that closes: no polling client finds its close
+// packet later.
+func (s *Session) shutdown() {
+	if s.Close(); s.socket.Load() != nil {
+		return
+	}
+	s.mu.Lock()
+	if s.polling.linger != nil {
+		s.polling.linger.Stop()
+	}
+	s.mu.Unlock()
+	s.engine.forget(s)
+}
+
+// fail ends the session and its connections at once.
+func (s *Session) fail(reason Reason, cause error) {
+	if !s.end(reason, cause) {
+		return
+	}
+	if socket := s.socket.Load(); socket != nil {
+		socket.abort()
+		return
+	}
+	s.mu.Lock()
+	s.polling.clear()
+	s.polling.push(closeMessage)
+	s.mu.Unlock()
+	s.engine.forget(s)
+}
+
+// end declares the session ended, for everyone but its transport, and reports
+// whether it had not been before. A WebSocket session is forgotten now, a polling
+// session by its caller.
+func (s *Session) end(reason Reason, cause error) bool {
+	s.mu.Lock()
+	if s.ended.Load() {
+		s.mu.Unlock()
+		return false
+	}
+	s.ended.Store(true)
+	probe := s.probe
+	s.polling.releasePost()
+	s.mu.Unlock()
+
+	e := s.engine
+	e.heartbeat.remove(s)
+	if s.socket.Load() != nil {
+		e.forget(s)
+	}
+	if probe != nil {
+		probe.abort()
+	}
+	e.counters.gauge(s.Transport()).Add(-1)
+	e.counters.countClosed(reason)
+	e.work.Go(func() {
+		defer e.work.Done()        // the session's own, since it was opened
+		_ = e.guard(func() error { // it has been counted and logged
+			s.receiver.Closed(reason, cause)
+			return nil
+		})
+	})
+	return true
+}
+
+// receive takes one message of the WebSocket protocol.
+func (s *Session) receive(binary bool, data []byte) error {
+	switch {
+	case s.ended.Load():
+		return nil // the client does not know it yet
+	case binary:
+		return s.deliver(s.receiver.Binary, data)
+	}
+	return s.receivePacket(data)
+}
+
+// receivePacket takes one text packet.
+func (s *Session) receivePacket(packet []byte) error {
+	kind, payload, err := parsePacket(packet)
+	switch {
+	case err != nil:
+		return err
+	case kind == packetPong:
+		s.engine.heartbeat.pong(s)
+		return nil
+	case kind == packetClose:
+		return errClientClose
+	}
+	return s.deliver(s.receiver.Text, payload)
+}
+
+// deliver passes a message to the receiver's method.
+func (s *Session) deliver(method func([]byte) error, data []byte) error {
+	since := s.suspend()
+	err := method(data)
+	s.resume(since)
+	if err != nil {
+		return &receiverError{err}
+	}
+	return nil
+}
+
+// suspend keeps the session from timing out until resume.
+func (s *Session) suspend() time.Time {
+	s.receiving.Store(true)
+	return time.Now()
+}
+
+func (s *Session) resume(since time.Time) {
+	s.receiving.Store(false)
+	if time.Since(since) > suspendAfter {
+		s.engine.heartbeat.renew(s)
+	}
+}

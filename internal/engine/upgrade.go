@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"errors"
+	"net/http"
+	"time"
+)
+
+// errProbe closes a probe that did not follow the protocol.
+var errProbe = errors.New("engine: unexpected packet on a probe")
+
+// serveUpgrade opens a WebSocket for a session that polls. At most one is being
+// probed at a time; a second one leaves the first alone.
+func (e *Engine) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Session) {
+	if !s.reserveProbe() {
+		e.refuse(w, r, refuseBadRequest)
+		return
+	}
+	socket, err := e.upgradeConn(w, r, s)
+	if err != nil {
+		s.endProbe()
+		return
+	}
+	e.work.Go(socket.serveProbe)
+}
+
+// reserveProbe reports whether the session may be upgraded now.
+func (s *Session) reserveProbe() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.probing || s.socket.Load() != nil || s.ended.Load() {
+		return false
+	}
+	s.probing = true
+	return true
+}
+
+// endProbe leaves the session polling.
+func (s *Session) endProbe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.probe, s.probing, s.probed = nil, false, false
+}
+
+// serveProbe is the reader goroutine of a WebSocket that is to become a
+// session's transport.
+func (w *webSocket) serveProbe() {
+	s := w.session
+	timer := time.AfterFunc(w.engine.options.UpgradeTimeout, w.abort)
+	err := errProbe
+	if s.setProbe(w) {
+		err = w.engine.guard(w.exchangeProbe)
+	}
+	if timer.Stop() && err == nil && s.upgradeTo(w) {
+		w.serve()
+		return
+	}
+	s.endProbe()
+	_, code := verdict(err)
+	w.close(code, err)
+}
+
+// setProbe makes the session's end the probe's, too.
+func (s *Session) setProbe(w *webSocket) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.probe = w
+	return !s.ended.Load()
+}
+
+// exchangeProbe waits for the probe, answers it, and waits for the upgrade packet.
+func (w *webSocket) exchangeProbe() error {
+	err := w.readOne(func(binary bool, data []byte) error {
+		if binary || string(data) != probeRequest {
+			return errProbe
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// The poll is released first and later ones are answered at once, so that
+	// the client can stop polling whatever it has in flight.
+	w.session.releasePolls()
+	if err := w.send(probeMessage); err != nil {
+		return err
+	}
+	return w.readOne(func(binary bool, data []byte) error {
+		if binary || len(data) != 1 || data[0] != packetUpgrade {
+			return errProbe
+		}
+		return nil
+	})
+}
+
+// releasePolls ends the poll that waits and keeps later ones from waiting.
+func (s *Session) releasePolls() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.probed = true
+	s.polling.release()
+}
+
+// upgradeTo makes w the session's transport. What is queued goes out by it,
+// before what is sent from now on. What a POST that is being served brings is
+// received before anything that w brings.
+func (s *Session) upgradeTo(w *webSocket) bool {
+	s.mu.Lock()
+	if s.ended.Load() {
+		s.mu.Unlock()
+		return false
+	}
+	messages := s.polling.queue
+	s.polling.clear()
+	s.polling.release()
+	s.probe, s.probing, s.probed = nil, false, false
+	drain := w.adopt(messages)
+	s.socket.Store(w)
+	var posted chan struct{}
+	if s.polling.posting {
+		posted = make(chan struct{})
+		s.polling.posted = posted
+	}
+	s.engine.counters.upgraded.Add(1)
+	s.engine.counters.polling.Add(-1)
+	s.engine.counters.websocket.Add(1)
+	s.mu.Unlock()
+
+	if drain {
+		s.engine.work.Go(w.drain)
+	}
+	if posted != nil {
+		<-posted
+	}
+	return true
+}

@@ -1,0 +1,314 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// writeBatchBytes is what a writer goroutine hands to the kernel at once: few
+	// system calls, and a queue length that stays true.
+	writeBatchBytes = 256 << 10
+	// writeChunkBytes is what it hands to a connection that cannot go on after a
+	// deadline, as TLS cannot.
+	writeChunkBytes = 64 << 10
+)
+
+// rawWrite is one non-blocking write. Its method value is bound once, so that a
+// pooled one costs no allocation.
+type rawWrite struct {
+	bytes []byte
+	n     int
+	err   error
+	call  func(uintptr) bool
+}
+
+var rawWrites = sync.Pool{New: func() any {
+	w := &rawWrite{}
+	w.call = w.write
+	return w
+}}
+
+func (w *rawWrite) write(fd uintptr) bool {
+	w.n, _, w.err = writeFD(fd, w.bytes)
+	return true
+}
+
+// tryWrite writes what the socket takes at once.
+func tryWrite(raw syscall.RawConn, b []byte) (int, error) {
+	w := rawWrites.Get().(*rawWrite)
+	w.bytes = b
+	err := raw.Write(w.call)
+	if err == nil {
+		err = w.err
+	}
+	n := w.n
+	w.bytes, w.n, w.err = nil, 0, nil
+	rawWrites.Put(w)
+	return n, err
+}
+
+// send writes m if the connection is free and queues what is left of it. It
+// fails with ErrClosed and ErrSlowConsumer.
+func (w *webSocket) send(m *Message) error {
+	w.mu.Lock()
+	if w.writing || w.stopped {
+		err := w.enqueue(m)
+		w.mu.Unlock()
+		return err
+	}
+	w.writing = true
+	w.mu.Unlock()
+	w.write(m)
+	return nil
+}
+
+// sendVolatile is send for a message that may be dropped. It reports whether m
+// will be sent.
+func (w *webSocket) sendVolatile(m *Message) bool {
+	w.mu.Lock()
+	if w.writing || w.stopped {
+		taken := w.engine.options.SlowConsumer == DropVolatile && w.enqueue(m) == nil
+		w.mu.Unlock()
+		return taken
+	}
+	w.writing = true
+	w.mu.Unlock()
+	w.write(m)
+	return true
+}
+
+// sendControl sends a frame that the WebSocket library made.
+func (w *webSocket) sendControl(frame []byte) error {
+	if frame[0] == frameClose {
+		w.finish(&Message{frames: bytes.Clone(frame), uncompressed: true})
+		return nil
+	}
+	return w.send(&Message{frames: bytes.Clone(frame), uncompressed: true})
+}
+
+// finish sends a last frame. The connection is dropped after CloseTimeout.
+func (w *webSocket) finish(last *Message) {
+	w.mu.Lock()
+	if w.stopped {
+		w.mu.Unlock()
+		return
+	}
+	w.stopped = true
+	w.dropTimer = time.AfterFunc(w.engine.options.CloseTimeout, w.drop)
+	if w.writing {
+		w.push(last)
+		w.mu.Unlock()
+		return
+	}
+	w.writing = true
+	w.mu.Unlock()
+	w.write(last)
+}
+
+// abort ends the connection at once; what is queued is lost.
+func (w *webSocket) abort() {
+	w.mu.Lock()
+	w.stopped = true
+	w.mu.Unlock()
+	w.drop()
+}
+
+// adopt queues messages in front of whatever is sent from now on. The caller
+// starts w.drain if it is told to.
+func (w *webSocket) adopt(messages []*Message) (drain bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range messages {
+		w.push(m)
+	}
+	drain = !w.writing && len(messages) > 0 && !w.stopped
+	w.writing = w.writing || drain
+	return drain
+}
+
+// enqueue appends m if the queue has room for it. The caller holds mu.
+func (w *webSocket) enqueue(m *Message) error {
+	if w.stopped {
+		return ErrClosed
+	}
+	if w.queued > 0 && w.queued+len(w.form(m)) > int(w.engine.options.MaxSendQueueBytes) {
+		return ErrSlowConsumer
+	}
+	w.push(m)
+	return nil
+}
+
+// push appends m. The caller holds mu.
+func (w *webSocket) push(m *Message) {
+	w.queue = append(w.queue, m)
+	w.queued += len(w.form(m))
+}
+
+// form returns the bytes of m as this connection wants them.
+func (w *webSocket) form(m *Message) []byte {
+	if w.deflate {
+		return m.deflatedForm(w.engine.options.PerMessageDeflate.Threshold)
+	}
+	return m.frames
+}
+
+// write writes m without blocking. The caller has set writing and does not hold mu.
+func (w *webSocket) write(m *Message) {
+	b := w.form(m)
+	var n int
+	if w.frames.raw != nil {
+		var err error
+		if n, err = tryWrite(w.frames.raw, b); err != nil {
+			w.failWrite(err)
+			return
+		}
+	}
+	w.mu.Lock()
+	if n < len(b) {
+		w.queue = append([]*Message{m}, w.queue...)
+		w.written = n
+		w.queued += len(b) - n
+	}
+	if len(w.queue) == 0 {
+		w.endWriting()
+		w.mu.Unlock()
+		return
+	}
+	w.mu.Unlock()
+	w.engine.work.Go(w.drain)
+}
+
+// drain writes the queue until it is empty.
+func (w *webSocket) drain() {
+	var buffers net.Buffers
+	for {
+		buffers = w.nextBatch(buffers[:0])
+		if len(buffers) == 0 {
+			return
+		}
+		if err := w.writeBatch(buffers); err != nil {
+			w.failWrite(err)
+			return
+		}
+	}
+}
+
+// nextBatch appends the head of the queue to buffers. If there is none, writing
+// is over.
+func (w *webSocket) nextBatch(buffers net.Buffers) net.Buffers {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queue) == 0 {
+		// A deadline that passes later would fail the next direct write.
+		_ = w.frames.Conn.SetWriteDeadline(time.Time{}) // fails only on a closed connection
+		w.endWriting()
+		return nil
+	}
+	skip, size := w.written, 0
+	for _, m := range w.queue {
+		b := w.form(m)[skip:]
+		buffers = append(buffers, b)
+		if size += len(b); size >= writeBatchBytes {
+			break
+		}
+		skip = 0
+	}
+	return buffers
+}
+
+// writeBatch writes buffers, with a deadline that is renewed by progress.
+func (w *webSocket) writeBatch(buffers net.Buffers) error {
+	conn, timeout := w.frames.Conn, w.engine.options.WriteTimeout
+	if w.frames.raw != nil {
+		for len(buffers) > 0 {
+			_ = conn.SetWriteDeadline(time.Now().Add(timeout)) // its failure is the write's, too
+			n, err := buffers.WriteTo(conn)
+			w.wrote(int(n))
+			if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, b := range buffers {
+		for len(b) > 0 {
+			_ = conn.SetWriteDeadline(time.Now().Add(timeout))
+			n, err := conn.Write(b[:min(len(b), writeChunkBytes)])
+			w.wrote(n)
+			if err != nil {
+				return err
+			}
+			b = b[n:]
+		}
+	}
+	return nil
+}
+
+// wrote takes n bytes off the queue.
+func (w *webSocket) wrote(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queued -= n
+	w.written += n
+	for len(w.queue) > 0 && w.written >= len(w.form(w.queue[0])) {
+		w.written -= len(w.form(w.queue[0]))
+		w.queue[0] = nil
+		w.queue = w.queue[1:]
+	}
+	w.announce()
+}
+
+// failWrite ends writing for good.
+func (w *webSocket) failWrite(err error) {
+	w.mu.Lock()
+	w.stopped = true
+	w.queue, w.queued, w.written = nil, 0, 0
+	w.endWriting()
+	w.mu.Unlock()
+	w.drop()
+	w.lost(err)
+}
+
+// endWriting leaves the connection free. The caller holds mu.
+func (w *webSocket) endWriting() {
+	w.writing = false
+	w.queue = nil
+	w.announce()
+}
+
+// announce wakes those who await a change. The caller holds mu.
+func (w *webSocket) announce() {
+	if w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
+}
+
+// awaitChange blocks until done, which is called with mu held, is true.
+func (w *webSocket) awaitChange(done func() bool) {
+	w.mu.Lock()
+	for !done() {
+		if w.changed == nil {
+			w.changed = make(chan struct{})
+		}
+		changed := w.changed
+		w.mu.Unlock()
+		<-changed
+		w.mu.Lock()
+	}
+	w.mu.Unlock()
+}
+
+// half says that at most half of the send queue's limit is used. The caller holds mu.
+func (w *webSocket) half() bool {
+	return w.queued <= int(w.engine.options.MaxSendQueueBytes/2)
+}
+
+// idle says that nothing is being written. The caller holds mu.
+func (w *webSocket) idle() bool { return !w.writing }
