@@ -100,7 +100,8 @@ func (d *Decoder) Text(text []byte) (p Packet, complete bool, err error) {
 	}
 	p.Data = p.Data.Clone()
 	d.partial = &partial{packet: p, due: attachments, room: d.limits.MaxAttachmentBytes}
-	return Packet{}, false, nil
+	p.Data = nil
+	return p, false, nil
 }
 
 // Binary takes the next attachment and copies it. With the last one the packet is
