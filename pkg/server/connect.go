@@ -141,8 +141,10 @@ func (s *Socket) askMiddlewares() error {
 	return nil
 }
 
-// accept connects the client, unless it has gone meanwhile. The reply leaves before
-// the socket can be selected by broadcasts.
+// accept connects the client, and says false when it has gone meanwhile. A client
+// that has the reply gets every broadcast from then on, and none before: so its
+// reply takes a place in the fan-out queue, and the socket can be selected before
+// that place is reached.
 func (s *Socket) accept() bool {
 	s.mu.Lock()
 	gone := s.state.Load() != connecting
@@ -156,8 +158,7 @@ func (s *Socket) accept() bool {
 	s.connection.settled()
 	data := jsontext.Value(`{"sid":"` + s.id + `"}`)
 	p := packet.Packet{Type: packet.Connect, Namespace: s.namespace.name, Data: data}
-	_ = s.write(delivery{one: s, message: encode(&p, false)})
-	s.register()
+	s.connection.server.fanout.addAnd(delivery{one: s, message: encode(&p, false)}, s.register)
 	return true
 }
 

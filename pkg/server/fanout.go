@@ -56,7 +56,11 @@ func newFanout() *fanout {
 }
 
 // add queues d. It waits only while the queue is full.
-func (f *fanout) add(d delivery) {
+func (f *fanout) add(d delivery) { f.addAnd(d, func() {}) }
+
+// addAnd queues d and calls and before d or anything behind it is delivered, with
+// the queue locked.
+func (f *fanout) addAnd(d delivery, and func()) {
 	size := 0
 	if d.message != nil {
 		size = d.message.Size()
@@ -68,6 +72,7 @@ func (f *fanout) add(d delivery) {
 	f.pending.Add(1)
 	f.queue = append(f.queue, d)
 	f.bytes += size
+	and()
 	start := !f.running
 	f.running = true
 	f.mu.Unlock()

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/roomcast/roomcast/internal/cluster"
 	"github.com/roomcast/roomcast/internal/engine"
@@ -31,11 +30,8 @@ type Server struct {
 	tasks   tasks
 	panics  atomic.Uint64
 
-	closing  atomic.Bool // no new clients; those that are here are being closed
-	closed   atomic.Bool // nothing can be emitted any more
-	shutdown sync.Once
-	done     chan struct{} // closed when Shutdown has finished
-	result   error         // of Shutdown, set before done is closed
+	closing atomic.Bool // no new clients; those that are here are being closed
+	closed  atomic.Bool // nothing can be emitted any more
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -53,7 +49,7 @@ func New(options Options) (*Server, error) {
 	}
 	options = options.withDefaults()
 	s := &Server{
-		options: options, log: options.Logger, base: context.Background(), done: make(chan struct{}),
+		options: options, log: options.Logger, base: context.Background(),
 		namespaces: make(map[string]*Namespace),
 		limits: packet.Limits{
 			MaxAttachments: options.MaxAttachments, MaxAttachmentBytes: options.MaxAttachmentBytes, MaxDepth: options.MaxJSONDepth,
@@ -101,29 +97,16 @@ func (s *Server) newID() string {
 // without telling the clients to stay away (so that they reconnect elsewhere),
 // waits for handlers, and leaves the cluster. Sockets get ServerShutdown. What
 // was emitted before is sent first. It waits no longer than ctx and then returns
-// its error; handlers that ignore their context may then still run. Later calls
-// wait for the first.
+// an error that wraps ctx's; handlers that ignore their context may then still
+// run, and another call goes on waiting for them.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.shutdown.Do(func() {
-		s.closing.Store(true)
-		go s.end(ctx) // awaited below, by this caller and all others
-	})
-	select {
-	case <-s.done:
-		return s.result
-	case <-ctx.Done():
-		return fmt.Errorf("server: shutdown: %w", context.Cause(ctx))
-	}
-}
-
-func (s *Server) end(ctx context.Context) {
-	defer close(s.done)
+	s.closing.Store(true)
 	sent := s.fanout.tasks.wait(ctx)
 	left := s.engine.Close(ctx)
 	handled := s.tasks.wait(ctx) // the handlers of OnDisconnect may still emit to other nodes
 	s.closed.Store(true)
-	s.result = errors.Join(sent, left, handled, s.fanout.tasks.wait(ctx), s.cluster.Close(ctx))
-	if s.result != nil {
-		s.result = fmt.Errorf("server: shutdown: %w", s.result)
+	if err := errors.Join(sent, left, handled, s.fanout.tasks.wait(ctx), s.cluster.Close(ctx)); err != nil {
+		return fmt.Errorf("server: shutdown: %w", err)
 	}
+	return nil
 }
