@@ -68,27 +68,47 @@ func closeTwice(tr *trial) {
 }
 
 func closeWhilePublishing(tr *trial) {
-	const goroutines, each = 4, 40
+	const goroutines = 3
 	topic := tr.topic()
 	m, g := tr.node().joinHeld(topic)
 	peer := tr.node().join(topic)
 	g.hold(m, peer)
-	first := tr.start(func() error { return m.callWithin(moment, m.link.Close) })
+	closed := make(chan struct{})
+	closing := tr.start(func() error {
+		defer close(closed)
+		return m.callWithin(moment, m.link.Close)
+	})
 	results := make([]<-chan error, 0, 2*goroutines)
 	for range goroutines {
 		results = append(results,
-			tr.start(func() error { return m.tell("", each) }),
-			tr.start(func() error { return peer.tell("", each) }))
+			tr.start(func() error { return m.publishUntil(closed) }),
+			tr.start(func() error { return peer.publishUntil(closed) }))
 	}
 	for _, result := range results {
-		if err := tr.await(result, patience); err != nil && !errors.Is(err, adapter.ErrClosed) {
+		if err := tr.await(result, 2*patience); err != nil && !errors.Is(err, adapter.ErrClosed) {
 			tr.Errorf("Publish while the link closes: got %v, want nil or ErrClosed", err)
 		}
 	}
-	_ = tr.await(first, patience)
+	_ = tr.await(closing, patience)
 	g.open()
 	if m.close() == errStuck {
 		tr.Error("Close did not return")
+	}
+}
+
+// publishUntil publishes every now and then, until it is refused or done is closed.
+func (m *member) publishUntil(done <-chan struct{}) error {
+	often := time.NewTicker(time.Millisecond)
+	defer often.Stop()
+	for {
+		if err := m.link.Publish(m.Context(), numbered(2)); err != nil {
+			return err
+		}
+		select {
+		case <-often.C:
+		case <-done:
+			return nil
+		}
 	}
 }
 

@@ -140,7 +140,7 @@ func deliverMayPublish(tr *trial) {
 	n := tr.node()
 	var link atomic.Pointer[adapter.Link]
 	answering := n.joinWith(topic, newMailbox(), func(m *adapter.Message) {
-		if err := (*link.Load()).Publish(tr.Context(), addressed(m.From, numberOf(m)+1000)); err != nil {
+		if err := (*link.Load()).Publish(tr.Context(), addressed(asking.id, numberOf(m)+1000)); err != nil {
 			tr.Errorf("Publish in deliver: %v", err)
 		}
 	})

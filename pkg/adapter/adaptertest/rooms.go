@@ -146,7 +146,7 @@ func emptyConcernsOneRoom(tr *trial) {
 	observer.RoomEmpty("goes")
 	observer.RoomEmpty("goes")
 	observer.RoomEmpty("never was")
-	sender.publish(event(namespace, 1, "stays"), event(namespace, 2))
+	sender.publish(event(namespace, 1, "stays"), event(namespace, 2, "stays"))
 	receiver.expect(1)
 	receiver.expect(2)
 }

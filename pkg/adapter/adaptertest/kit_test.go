@@ -1,0 +1,83 @@
+package adaptertest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// outcome runs one check against fixtures with a fault, on a bubble's clock.
+func outcome(t *testing.T, spoil func() fault, k check) *recorder {
+	t.Helper()
+	var r *recorder
+	synctest.Test(t, func(t *testing.T) {
+		r = newRecorder(t)
+		r.run(func() { try(r, fixtureConfig(spoil), k) })
+		time.Sleep(2 * time.Hour) // what a fault has left behind ends by itself
+	})
+	return r
+}
+
+func faultless() fault { return fault{} }
+
+func TestRun_CorrectAdapterPassesEveryCheck(t *testing.T) {
+	for _, k := range checks() {
+		t.Run(k.name, func(t *testing.T) {
+			if r := outcome(t, faultless, k); r.Failed() || r.Skipped() {
+				t.Errorf("failed %t, skipped %t: %s", r.Failed(), r.Skipped(), strings.Join(r.lines(), "\n"))
+			}
+		})
+	}
+}
+
+func TestRun_EachFaultFailsItsCheckAndNoOther(t *testing.T) {
+	for name, spoil := range faults {
+		t.Run(name, func(t *testing.T) {
+			for _, k := range checks() {
+				r := outcome(t, spoil, k)
+				if want := k.name == name; r.Failed() != want || r.Skipped() {
+					t.Errorf("%s: failed %t, skipped %t, want failed %t: %s",
+						k.name, r.Failed(), r.Skipped(), want, strings.Join(r.lines(), "\n"))
+				}
+			}
+		})
+	}
+}
+
+func TestRun_EveryCheckHasItsFault(t *testing.T) {
+	var names []string
+	for _, k := range checks() {
+		names = append(names, k.name)
+	}
+	slices.Sort(names)
+	if got := slices.Sorted(maps.Keys(faults)); !slices.Equal(got, names) {
+		t.Errorf("faults for %q, want for %q", got, names)
+	}
+}
+
+func TestRun_FailureNamesItsRule(t *testing.T) {
+	k := deliveryChecks[0]
+	r := outcome(t, faults[k.name], k)
+	if log := strings.Join(r.lines(), "\n"); !strings.Contains(log, k.clause) {
+		t.Errorf("the log does not say %q:\n%s", k.clause, log)
+	}
+}
+
+func TestRun_MissingAbilityIsSkippedWithItsReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(t)
+		c := fixtureConfig(faultless)
+		c.Cut = nil
+		r.run(func() { try(r, c, outageChecks[0]) })
+		if log := strings.Join(r.lines(), "\n"); !r.Skipped() || !strings.Contains(log, "Config.Cut") {
+			t.Errorf("skipped %t with %q, want a reason", r.Skipped(), log)
+		}
+	})
+}
