@@ -112,7 +112,7 @@ func (h *heartbeat) expire(l *beatList) {
 		h.unlink(s)
 		if l == &h.pings {
 			h.append(&h.pongs, s)
-		} else if s.receiving.Load() {
+		} else if s.receiving.Load() > 0 {
 			h.append(&h.pongs, s)
 			continue
 		}

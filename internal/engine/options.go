@@ -94,7 +94,9 @@ type Options struct {
 	// Tag returns the 24-bit number that ends the ids of the default NewID.
 	// Default nil: 24 more random bits.
 	Tag func() uint32
-	// Logger gets panics and refusals. Default slog.Default().
+	// Logger gets panics, refusals and the causes of closed sessions. Clients can
+	// make it write one line per request; each kind of line has its own fixed
+	// message, by which a handler can limit them. Default slog.Default().
 	Logger *slog.Logger
 }
 

@@ -50,8 +50,8 @@ func (p *polling) release() {
 	}
 }
 
-// releasePost ends the reading of a body.
-func (p *polling) releasePost() {
+// releaseBody ends the reading of a body.
+func (p *polling) releaseBody() {
 	if p.body != nil {
 		_ = p.body.SetReadDeadline(time.Unix(0, 0)) // without it the body's own deadline ends the reading
 	}
@@ -256,7 +256,6 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request, buffer *[]byt
 		return http.StatusRequestEntityTooLarge, errTooBig
 	}
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(o.ReadBodyTimeout)) // where it is not supported, the server has its own
 	s.setBody(control)
 	*buffer, err = readAtMost(r.Body, (*buffer)[:0], o.MaxPayload)
 	s.setBody(nil)
@@ -272,12 +271,12 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request, buffer *[]byt
 	return http.StatusOK, nil
 }
 
-// setBody tells releasePost what is being read.
+// setBody tells releaseBody what is being read.
 func (s *Session) setBody(control *http.ResponseController) {
 	s.mu.Lock()
 	s.polling.body = control
 	if control != nil && s.ended.Load() {
-		s.polling.releasePost()
+		s.polling.releaseBody()
 	}
 	s.mu.Unlock()
 }

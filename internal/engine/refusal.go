@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"sync"
-	"time"
 )
 
 // The error codes of the protocol.
@@ -83,14 +81,8 @@ func (f *Refusal) status(upgrade bool) int {
 
 // refuse answers a request that is refused, counts and logs it.
 func (e *Engine) refuse(w http.ResponseWriter, r *http.Request, f *Refusal) {
-	for i, reason := range refusalReasons {
-		if reason == f.Reason {
-			e.counters.refused[i].Add(1)
-			if e.refusalLog.allow(i) {
-				e.options.Logger.Info("engine: request refused", "reason", f.Reason, "remote", r.RemoteAddr, "error", f.Err)
-			}
-		}
-	}
+	e.counters.countRefused(f.Reason)
+	e.options.Logger.Info("engine: request refused: "+f.Reason, "remote", r.RemoteAddr, "error", f.Err)
 	if e.options.OnRefused != nil {
 		e.options.OnRefused(r, *f)
 	}
@@ -114,22 +106,4 @@ func (e *Engine) refuse(w http.ResponseWriter, r *http.Request, f *Refusal) {
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(f.status(upgrade))
 	_, _ = w.Write(body) // a client that does not get it is gone
-}
-
-// logLimit keeps each reason of refusals from filling the log.
-type logLimit struct {
-	mu     sync.Mutex
-	second [len(refusalReasons)]int64
-	count  [len(refusalReasons)]int
-}
-
-// allow permits ten lines per reason and second.
-func (l *logLimit) allow(reason int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if second := time.Now().Unix(); l.second[reason] != second {
-		l.second[reason], l.count[reason] = second, 0
-	}
-	l.count[reason]++
-	return l.count[reason] <= 10
 }

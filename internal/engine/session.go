@@ -40,11 +40,12 @@ const suspendAfter = 100 * time.Millisecond
 
 // Receiver is what a session's messages go to.
 type Receiver interface {
-	// Text is given one text message, Binary one binary message, one call at a
-	// time and in the order in which they came. data is valid during the call
-	// only. While it blocks, nothing more is read from the session and its ping
-	// deadline is suspended. An error closes the session with ReasonForcedClose.
+	// Text is given one text message. Messages come one at a time, in the order in
+	// which they were sent. data is valid during the call only. While it blocks,
+	// nothing more is read from the session and its ping deadline is suspended.
+	// An error closes the session with ReasonForcedClose.
 	Text(data []byte) error
+	// Binary is given one binary message, as Text is given a text.
 	Binary(data []byte) error
 	// Closed is called once, when the session has ended, in a goroutine of its
 	// own: never from inside Send, Close or Text, and while a Text may still
@@ -63,18 +64,19 @@ type Session struct {
 	engine    *Engine
 	id        string
 	handshake *Handshake
-	receiver  Receiver // set before a client can know the id
+	receiver  Receiver // set once, with mu held, before a client can know the id
 
 	// socket is the transport once that is a WebSocket; it is set once. Until
 	// then polling is.
 	socket atomic.Pointer[webSocket]
 	beat   beat
 
-	receiving atomic.Bool // a receiver has a message; its ping deadline is suspended
-	ended     atomic.Bool // set with mu held, once
+	receiving atomic.Int32 // what suspends the ping deadline: a receiver has a message
+	ended     atomic.Bool  // set with mu held, once
 
 	mu      sync.Mutex // guards what follows
 	polling polling
+	early   *ending    // the session ended before it had a receiver
 	probe   *webSocket // an upgrade is running on it
 	probing bool       // one is running, or about to
 	probed  bool       // the probe has been answered
@@ -106,7 +108,6 @@ func (s *Session) Send(m *Message) error {
 		err = s.sendPolling(m)
 	}
 	if errors.Is(err, ErrSlowConsumer) {
-		s.engine.counters.slowConsumers.Add(1)
 		s.fail(ReasonTransportError, err)
 	}
 	return err
@@ -179,6 +180,12 @@ func (s *Session) fail(reason Reason, cause error) {
 	s.engine.forget(s)
 }
 
+// ending is why a session ended.
+type ending struct {
+	reason Reason
+	cause  error
+}
+
 // end declares the session ended, for everyone but its transport, and reports
 // whether it had not been before. A WebSocket session is forgotten now, a polling
 // session by its caller.
@@ -189,28 +196,56 @@ func (s *Session) end(reason Reason, cause error) bool {
 		return false
 	}
 	s.ended.Store(true)
-	probe := s.probe
-	s.polling.releasePost()
+	probe, started := s.probe, s.receiver != nil
+	if !started {
+		s.early = &ending{reason, cause}
+	}
+	s.polling.releaseBody()
 	s.mu.Unlock()
 
-	e := s.engine
-	e.heartbeat.remove(s)
+	s.engine.heartbeat.remove(s)
 	if s.socket.Load() != nil {
-		e.forget(s)
+		s.engine.forget(s)
 	}
 	if probe != nil {
 		probe.abort()
 	}
+	if started {
+		s.announce(ending{reason, cause})
+	}
+	return true
+}
+
+// begin gives the session its receiver and counts it in.
+func (s *Session) begin(receiver Receiver) {
+	e := s.engine
+	e.work.Add(1) // until the receiver knows of the end; the request that opens the session is counted as well
+	e.counters.opened.Add(1)
+	e.counters.gauge(s.Transport()).Add(1)
+	s.mu.Lock()
+	s.receiver = receiver
+	early := s.early
+	s.mu.Unlock()
+	if early != nil {
+		s.announce(*early)
+	}
+}
+
+// announce tells the receiver of the end and counts the session out.
+func (s *Session) announce(end ending) {
+	e := s.engine
 	e.counters.gauge(s.Transport()).Add(-1)
-	e.counters.countClosed(reason)
+	e.counters.countClosed(end)
+	if end.cause != nil {
+		e.options.Logger.Info("engine: session closed: "+string(end.reason), "cause", end.cause)
+	}
 	e.work.Go(func() {
-		defer e.work.Done()        // the session's own, since it was opened
-		_ = e.guard(func() error { // it has been counted and logged
-			s.receiver.Closed(reason, cause)
+		defer e.work.Done()
+		_ = e.guard(func() error { // a panic has been counted and logged
+			s.receiver.Closed(end.reason, end.cause)
 			return nil
 		})
 	})
-	return true
 }
 
 // receive takes one message of the WebSocket protocol.
@@ -252,12 +287,12 @@ func (s *Session) deliver(method func([]byte) error, data []byte) error {
 
 // suspend keeps the session from timing out until resume.
 func (s *Session) suspend() time.Time {
-	s.receiving.Store(true)
+	s.receiving.Add(1)
 	return time.Now()
 }
 
 func (s *Session) resume(since time.Time) {
-	s.receiving.Store(false)
+	s.receiving.Add(-1)
 	if time.Since(since) > suspendAfter {
 		s.engine.heartbeat.renew(s)
 	}

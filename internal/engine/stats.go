@@ -1,6 +1,10 @@
 package engine
 
-import "sync/atomic"
+import (
+	"errors"
+	"slices"
+	"sync/atomic"
+)
 
 // Stats is a snapshot of an Engine's counters.
 type Stats struct {
@@ -13,9 +17,10 @@ type Stats struct {
 	SlowConsumers uint64
 	// Panics counts panics in Receivers, hooks and the code of one connection.
 	Panics uint64
-	// Refused counts refused requests by Refusal.Reason, Closed ended sessions.
+	// Refused counts refused requests by Refusal.Reason.
 	Refused map[string]uint64
-	Closed  map[Reason]uint64
+	// Closed counts the sessions that ended.
+	Closed map[Reason]uint64
 	// QueuedBytes is the sum of all send queues, MaxQueuedBytes the longest one.
 	QueuedBytes, MaxQueuedBytes int64
 }
@@ -36,12 +41,15 @@ func (c *counters) gauge(transport string) *atomic.Int64 {
 	return &c.polling
 }
 
-func (c *counters) countClosed(reason Reason) {
-	for i, r := range closeReasons {
-		if r == reason {
-			c.closed[i].Add(1)
-		}
+func (c *counters) countClosed(end ending) {
+	c.closed[slices.Index(closeReasons[:], end.reason)].Add(1)
+	if errors.Is(end.cause, ErrSlowConsumer) {
+		c.slowConsumers.Add(1)
 	}
+}
+
+func (c *counters) countRefused(reason string) {
+	c.refused[slices.Index(refusalReasons[:], reason)].Add(1)
 }
 
 // Stats returns the present counters. It visits every session.

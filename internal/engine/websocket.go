@@ -117,7 +117,7 @@ func offersDeflate(r *http.Request) bool {
 func (w *webSocket) pong(data string) error {
 	frame := append(appendFrameHeader(nil, 0x8a, len(data)), data...)
 	if err := w.send(&Message{frames: frame, uncompressed: true}); errors.Is(err, ErrSlowConsumer) {
-		return err
+		return err // otherwise the connection ends anyway
 	}
 	w.awaitHalf()
 	return nil
@@ -223,7 +223,7 @@ func verdict(err error) (Reason, int) {
 		return ReasonParseError, websocket.CloseProtocolError
 	case errors.Is(err, errTooBig), errors.Is(err, websocket.ErrReadLimit):
 		return ReasonTransportError, websocket.CloseMessageTooBig
-	case errors.Is(err, errFragments), errors.Is(err, errFragmentTimeout):
+	case errors.Is(err, errFragments), errors.Is(err, errFragmentTimeout), errors.Is(err, ErrSlowConsumer):
 		return ReasonTransportError, websocket.ClosePolicyViolation
 	case errors.Is(err, errUTF8):
 		return ReasonTransportError, websocket.CloseInvalidFramePayloadData

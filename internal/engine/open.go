@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+)
+
+// open answers a handshake.
+func (e *Engine) open(w http.ResponseWriter, r *http.Request, transport string) {
+	if refusal := e.admit(r); refusal != nil {
+		e.refuse(w, r, refusal)
+		return
+	}
+	id, refusal := e.reserve()
+	if refusal != nil {
+		e.refuse(w, r, refusal)
+		return
+	}
+	opened := false
+	defer func() {
+		if !opened { // also when accept panics
+			e.release(id)
+		}
+	}()
+	s := &Session{engine: e, id: id, handshake: newHandshake(r)}
+	e.setInitialHeaders(w.Header(), r, id)
+	if transport == transportWebSocket {
+		opened = e.openWebSocket(w, r, s)
+		return
+	}
+	if opened = e.start(s); opened {
+		_ = e.writePayload(w, s.openPayload()) // its loss is noticed by the heartbeat
+	} else {
+		e.refuse(w, r, refuseClosing)
+	}
+}
+
+// openWebSocket opens a session on a WebSocket.
+func (e *Engine) openWebSocket(w http.ResponseWriter, r *http.Request, s *Session) bool {
+	socket, err := e.upgradeConn(w, r, s)
+	if err != nil {
+		return false
+	}
+	socket.writing = true // holds what accept sends until the open packet is written
+	s.socket.Store(socket)
+	started := false
+	defer func() {
+		if !started {
+			socket.drop()
+		}
+	}()
+	if started = e.start(s); started {
+		socket.write(s.openPacket())
+		e.work.Go(socket.serve)
+	}
+	return started
+}
+
+// start makes a session known. It fails while the engine is closing.
+func (e *Engine) start(s *Session) bool {
+	s.begin(e.accept(s))
+	e.mu.Lock()
+	closing := e.closing
+	if !closing && !s.ended.Load() {
+		e.sessions[s.id] = s
+	}
+	e.mu.Unlock()
+	if closing {
+		s.fail(ReasonForcedClose, nil)
+		return false
+	}
+	e.heartbeat.add(s)
+	return true
+}
+
+// openPacket returns the first packet of a session.
+func (s *Session) openPacket() *Message {
+	o := &s.engine.options
+	upgrades := []string{}
+	if s.Transport() == transportPolling && o.upgrades() {
+		upgrades = append(upgrades, transportWebSocket)
+	}
+	data, _ := json.Marshal(struct {
+		ID           string   `json:"sid"`
+		Upgrades     []string `json:"upgrades"`
+		PingInterval int64    `json:"pingInterval"`
+		PingTimeout  int64    `json:"pingTimeout"`
+		MaxPayload   int64    `json:"maxPayload"`
+	}{s.id, upgrades, o.PingInterval.Milliseconds(), o.PingTimeout.Milliseconds(), o.MaxPayload}) // always has a JSON form
+	return textMessage(string(packetOpen) + string(data))
+}
+
+// openPayload returns the answer to a polling handshake: the open packet and
+// what accept has sent.
+func (s *Session) openPayload() []byte {
+	s.mu.Lock()
+	messages := append([]*Message{s.openPacket()}, s.polling.queue...)
+	s.polling.clear()
+	s.mu.Unlock()
+	return encodePayload(messages)
+}
+
+func (e *Engine) setInitialHeaders(header http.Header, r *http.Request, id string) {
+	if e.options.InitialHeaders != nil {
+		e.options.InitialHeaders(header, r)
+	}
+	if e.options.Cookie == nil {
+		return
+	}
+	cookie := *e.options.Cookie
+	setDefault(&cookie.Name, "io")
+	setDefault(&cookie.Path, "/")
+	setDefault(&cookie.SameSite, http.SameSiteLaxMode)
+	cookie.Value, cookie.HttpOnly = id, true
+	cookie.Secure = cookie.Secure || r.TLS != nil
+	header.Add("Set-Cookie", cookie.String())
+}
+
+// reserve draws an id that no session has.
+func (e *Engine) reserve() (string, *Refusal) {
+	id := e.newID()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, taken := e.sessions[id]
+	switch {
+	case e.closing:
+		return "", refuseClosing
+	case e.isFull():
+		return "", refuseConnections
+	case taken || id == "":
+		return "", &Refusal{Code: codeBadRequest, Message: messageBadRequest, Reason: reasonBadRequest, Err: errors.New("engine: NewID gave no new id")}
+	}
+	e.sessions[id] = nil
+	return id, nil
+}
+
+// newID returns 20 characters: 96 random bits and the node's tag.
+func (e *Engine) newID() string {
+	if e.options.NewID != nil {
+		return e.options.NewID()
+	}
+	var id [15]byte
+	_, _ = rand.Read(id[:]) // never fails
+	if e.options.Tag != nil {
+		tag := e.options.Tag()
+		id[12], id[13], id[14] = byte(tag>>16), byte(tag>>8), byte(tag)
+	}
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
