@@ -1,0 +1,77 @@
+package redisserver
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/wait"
+)
+
+// image is the Redis that operators are most likely to run.
+const image = "redis:7-alpine"
+
+const (
+	localDocker  = "/var/run/docker.sock"
+	hostOverride = "TESTCONTAINERS_HOST_OVERRIDE"
+)
+
+// Addr returns the address of a Redis of the test's own: a container where a
+// Docker engine answers, else a redis-server process. It ends with the test.
+func Addr(t testing.TB) string {
+	t.Helper()
+	if dockerAnswers() {
+		addr, err := startContainer(t)
+		if err == nil {
+			return addr
+		}
+		t.Logf("redisserver: no container, a process instead: %v", err)
+	}
+	return Start(t).Addr()
+}
+
+// dockerAnswers says whether a Docker engine can be reached.
+func dockerAnswers() bool {
+	network, addr := "unix", localDocker
+	if u, err := url.Parse(os.Getenv("DOCKER_HOST")); err == nil && u.Scheme != "" {
+		network, addr = u.Scheme, u.Host+u.Path
+	}
+	c, err := net.DialTimeout(network, addr, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+func startContainer(t testing.TB) (string, error) {
+	if os.Getenv(hostOverride) == "" && exists(localDocker) {
+		// Inside a container of its own, testcontainers would look for the published
+		// port at the bridge's gateway; a local engine publishes it here.
+		if err := os.Setenv(hostOverride, "localhost"); err != nil {
+			return "", err
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	container, err := testcontainers.Run(ctx, image,
+		testcontainers.WithExposedPorts("6379/tcp"),
+		testcontainers.WithWaitStrategy(wait.ForLog("Ready to accept connections")))
+	t.Cleanup(func() {
+		if err := testcontainers.TerminateContainer(container); err != nil {
+			t.Logf("redisserver: %v", err)
+		}
+	})
+	if err != nil {
+		return "", err
+	}
+	addr, err := container.Endpoint(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	return addr, await(addr)
+}

@@ -1,0 +1,231 @@
+// Package tcpproxy stands between a client and a server in tests, and misbehaves
+// as networks do: it refuses, delays, swallows, holds and resets.
+package tcpproxy
+
+import (
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Direction is one way through a proxy; the two can be combined.
+type Direction int
+
+// The directions.
+const (
+	Requests Direction = 1 << iota // from the client to the server
+	Replies                        // from the server to the client
+	Both     = Requests | Replies
+)
+
+// Proxy forwards TCP connections to one address. It is safe for concurrent use.
+type Proxy struct {
+	t      testing.TB
+	addr   string
+	target string
+	pumps  sync.WaitGroup
+
+	mu       sync.Mutex
+	changed  *sync.Cond // of held, and of a link's end
+	listener net.Listener
+	links    map[*link]struct{}
+	held     Direction
+	delay    time.Duration
+	accepted int
+}
+
+// Start returns a proxy in front of target, on a port of 127.0.0.1 that it keeps.
+// It ends with the test.
+func Start(t testing.TB, target string) *Proxy {
+	t.Helper()
+	p := &Proxy{t: t, target: target, links: make(map[*link]struct{})}
+	p.changed = sync.NewCond(&p.mu)
+	p.listen("127.0.0.1:0")
+	t.Cleanup(func() {
+		p.Refuse()
+		p.pumps.Wait()
+	})
+	return p
+}
+
+// Addr returns the proxy's address, as host:port.
+func (p *Proxy) Addr() string { return p.addr }
+
+// Accepted returns how many connections clients have opened.
+func (p *Proxy) Accepted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.accepted
+}
+
+// Refuse resets all connections and refuses others until Resume.
+func (p *Proxy) Refuse() {
+	p.mu.Lock()
+	listener := p.listener
+	p.listener = nil
+	p.mu.Unlock()
+	if listener != nil {
+		_ = listener.Close()
+	}
+	p.Reset()
+}
+
+// Hold lets nothing more pass in that direction, without closing anything, until
+// Resume: to the ends the network seems to have swallowed it.
+func (p *Proxy) Hold(d Direction) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held |= d
+}
+
+// Delay makes everything arrive that much later.
+func (p *Proxy) Delay(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
+
+// Reset ends all connections as a crash does, with RST. What was held is lost.
+func (p *Proxy) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.reset()
+	}
+	p.changed.Broadcast()
+}
+
+// Resume ends Refuse and Hold; what was held passes.
+func (p *Proxy) Resume() {
+	p.t.Helper()
+	p.mu.Lock()
+	p.held = 0
+	refused := p.listener == nil
+	p.changed.Broadcast()
+	p.mu.Unlock()
+	if refused {
+		p.listen(p.addr)
+	}
+}
+
+func (p *Proxy) listen(addr string) {
+	p.t.Helper()
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		p.t.Fatalf("tcpproxy: %v", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.addr, p.listener = listener.Addr().String(), listener
+	p.pumps.Go(func() { p.accept(listener) })
+}
+
+func (p *Proxy) accept(listener net.Listener) {
+	for {
+		client, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		p.pumps.Go(func() { p.open(client) })
+	}
+}
+
+func (p *Proxy) open(client net.Conn) {
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	l := &link{client: client, server: server, ended: make(chan struct{})}
+	p.mu.Lock()
+	p.accepted++
+	p.links[l] = struct{}{}
+	if p.listener == nil { // refused since it was accepted
+		l.reset()
+	}
+	p.mu.Unlock()
+	var both sync.WaitGroup
+	both.Go(func() { p.pump(l, Requests, client, server) })
+	both.Go(func() { p.pump(l, Replies, server, client) })
+	both.Wait()
+	p.mu.Lock()
+	delete(p.links, l)
+	p.mu.Unlock()
+}
+
+// pump forwards one direction of l until either end closes.
+func (p *Proxy) pump(l *link, d Direction, from, to net.Conn) {
+	defer p.end(l)
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 && p.pass(l, d) {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// pass waits as long as direction d is delayed or held. It says whether l is
+// still open.
+func (p *Proxy) pass(l *link, d Direction) bool {
+	p.mu.Lock()
+	delay := p.delay
+	p.mu.Unlock()
+	if delay > 0 {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-l.ended:
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.held&d != 0 && !l.over {
+		p.changed.Wait()
+	}
+	return !l.over
+}
+
+// end closes l. A held direction keeps the other end from seeing that, as a
+// network would that swallows the FIN.
+func (p *Proxy) end(l *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.held != 0 && !l.over {
+		p.changed.Wait()
+	}
+	l.close()
+	p.changed.Broadcast()
+}
+
+// link is one forwarded connection. The proxy's mutex guards it.
+type link struct {
+	client, server net.Conn
+	over           bool
+	ended          chan struct{}
+}
+
+func (l *link) close() {
+	if !l.over {
+		l.over = true
+		close(l.ended)
+	}
+	_ = l.client.Close()
+	_ = l.server.Close()
+}
+
+func (l *link) reset() {
+	for _, c := range []net.Conn{l.client, l.server} {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+	}
+	l.close()
+}
