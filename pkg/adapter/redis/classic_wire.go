@@ -1,0 +1,296 @@
+package redis
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+
+	"github.com/roomcast/roomcast/internal/msgpack"
+	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/packet"
+)
+
+// The wire form of a broadcast is that of @socket.io/redis-adapter, a MessagePack
+// array of the sender, the packet and the options:
+//
+//	["sender", {type: 2, data: ["event", …], nsp: "/"}, {rooms: […], except: […], flags: {…}}]
+//
+// Attachments are in their places in data. We write the members in the order in
+// which Node.js does.
+const (
+	classicHead   = "\x93"
+	classicPacket = "\x83\xa4type\x02\xa4data"
+	classicNsp    = "\xa3nsp"
+	classicRooms  = "\x83\xa5rooms"
+	classicExcept = "\xa6except"
+	classicFlags  = "\xa5flags"
+)
+
+// errForeign means that a message is for somebody else who shares the channel.
+var errForeign = errors.New("redis: message is for another namespace, room or node")
+
+// isClassic says whether the wire form can carry all that m says.
+func isClassic(m *adapter.Message) bool {
+	if m.Kind != adapter.KindBroadcast || m.Broadcast == nil {
+		return false
+	}
+	p := &m.Broadcast.Packet
+	return (p.Type == packet.Event || p.Type == packet.BinaryEvent) && !p.HasID && p.Data.Kind() == '['
+}
+
+// appendClassic appends the wire form of a broadcast to dst, which it returns as
+// it was if the packet's data is not what a packet's data must be.
+func appendClassic(dst []byte, from adapter.NodeID, namespace string, b *adapter.Broadcast) ([]byte, error) {
+	start := len(dst)
+	out := append(dst, classicHead...)
+	out = msgpack.AppendString(out, string(from))
+	out = append(out, classicPacket...)
+	out, err := msgpack.AppendFromJSON(out, b.Packet.Data, b.Packet.Attachments)
+	if err != nil {
+		return out[:start], adapter.ErrMalformed
+	}
+	out = append(out, classicNsp...)
+	out = msgpack.AppendString(out, namespace)
+	out = append(out, classicRooms...)
+	out = appendStrings(out, b.Rooms)
+	out = append(out, classicExcept...)
+	out = appendStrings(out, b.Except)
+	out = append(out, classicFlags...)
+	return appendFlags(out, b), nil
+}
+
+func appendStrings(dst []byte, list []string) []byte {
+	dst = msgpack.AppendArrayHeader(dst, len(list))
+	for _, text := range list {
+		dst = msgpack.AppendString(dst, text)
+	}
+	return dst
+}
+
+func appendFlags(dst []byte, b *adapter.Broadcast) []byte {
+	const (
+		volatile     = "\xa8volatile\xc3"
+		uncompressed = "\xa8compress\xc2"
+	)
+	switch {
+	case b.Volatile && b.Uncompressed:
+		return append(dst, "\x82"+volatile+uncompressed...)
+	case b.Volatile:
+		return append(dst, "\x81"+volatile...)
+	case b.Uncompressed:
+		return append(dst, "\x81"+uncompressed...)
+	}
+	return append(dst, 0x80)
+}
+
+// envelope is a received broadcast whose data has not been decoded.
+type envelope struct {
+	from      string
+	namespace string
+	broadcast adapter.Broadcast // without its packet
+	data      []byte            // MessagePack
+}
+
+// openBroadcast reads a broadcast. It returns nil for one that no socket here can
+// want. Its data is decoded only after all else has been looked at.
+func (l *link) openBroadcast(a arrival) (*adapter.Message, error) {
+	if sender, ok := classicSender(a.payload); ok && sender == string(l.self) {
+		return nil, nil
+	}
+	e, err := readEnvelope([]byte(a.payload))
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := l.wants(&e, a)
+	if err != nil || !wanted {
+		return nil, err
+	}
+	return e.message(l.topic)
+}
+
+// classicSender reads the beginning of a message, without a copy. It knows the
+// short forms, which are all that matter for finding one's own messages.
+func classicSender(payload string) (string, bool) {
+	head, n := 0, 0
+	switch {
+	case len(payload) > 2 && payload[1]&0xe0 == 0xa0:
+		head, n = 2, int(payload[1]&0x1f)
+	case len(payload) > 3 && payload[1] == 0xd9:
+		head, n = 3, int(payload[2])
+	default:
+		return "", false
+	}
+	if len(payload) < head+n {
+		return "", false
+	}
+	return payload[head : head+n], true
+}
+
+// wants says whether a broadcast is for sockets of this node. The names of the
+// channels are not injective (namespace "/a" and room "b" give that of "/a#b"),
+// so the channel is compared with what the message says.
+func (l *link) wants(e *envelope, a arrival) (bool, error) {
+	if !sameNamespace(e.namespace, l.topic) {
+		return false, errForeign
+	}
+	rooms := e.broadcast.Rooms
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if a.route == routeNamespace {
+		wanted := len(rooms) == 0
+		for _, room := range rooms {
+			wanted = wanted || l.interest.wants(room)
+		}
+		return wanted, nil
+	}
+	named, ok := strings.CutPrefix(a.channel, l.broadcasts)
+	if !ok || len(rooms) != 1 || named != rooms[0]+"#" {
+		return false, errForeign
+	}
+	return l.interest.hears(rooms[0], a), nil
+}
+
+// sameNamespace compares a packet's namespace, in which nothing means "/".
+func sameNamespace(inside, topic string) bool {
+	return inside == topic || inside == "" && topic == "/"
+}
+
+// message decodes the data.
+func (e *envelope) message(namespace string) (*adapter.Message, error) {
+	r := msgpack.NewReader(e.data)
+	data, attachments, err := r.AppendJSON(make([]byte, 0, len(e.data)+len(e.data)/2+16), nil)
+	if err != nil {
+		return nil, err
+	}
+	b := &e.broadcast
+	b.Packet = packet.Packet{Type: packet.Event, Namespace: namespace, Data: data, Attachments: attachments}
+	return &adapter.Message{From: adapter.NodeID(e.from), Kind: adapter.KindBroadcast, Broadcast: b}, nil
+}
+
+// readEnvelope reads all but the data, which keeps to payload's memory. It takes
+// what Node.js servers and emitters of any version send, and fails otherwise.
+func readEnvelope(payload []byte) (e envelope, err error) {
+	r := msgpack.NewReader(payload)
+	if n, err := r.ArrayLen(); err != nil || n < 3 || r.Peek() != msgpack.String {
+		return e, adapter.ErrMalformed
+	}
+	from, err := r.Text()
+	if err != nil {
+		return e, err
+	}
+	e.from = string(from)
+	if err := readMap(&r, e.packetMember); err != nil {
+		return e, err
+	}
+	if e.data == nil {
+		return e, adapter.ErrMalformed
+	}
+	err = readMap(&r, e.optionsMember)
+	return e, err
+}
+
+// readMap calls member for each key, which reads the value.
+func readMap(r *msgpack.Reader, member func(key string, r *msgpack.Reader) error) error {
+	n, err := r.MapLen()
+	for ; n > 0 && err == nil; n-- {
+		var key []byte
+		if key, err = r.Text(); err == nil {
+			err = member(string(key), r)
+		}
+	}
+	return err
+}
+
+func (e *envelope) packetMember(key string, r *msgpack.Reader) (err error) {
+	switch key {
+	case "type":
+		kind, err := r.Int()
+		if err == nil && kind != int64(packet.Event) && kind != int64(packet.BinaryEvent) {
+			err = adapter.ErrMalformed
+		}
+		return err
+	case "nsp":
+		if r.Peek() != msgpack.String && r.Peek() != msgpack.Nil {
+			return adapter.ErrMalformed
+		}
+		if r.Peek() == msgpack.String {
+			name, err := r.Text()
+			e.namespace = string(name)
+			return err
+		}
+	case "data":
+		if e.data, err = r.Skip(); err == nil && !isEvent(e.data) {
+			err = adapter.ErrMalformed
+		}
+		return err
+	}
+	_, err = r.Skip()
+	return err
+}
+
+// isEvent says that data is an array that begins with an event's name.
+func isEvent(data []byte) bool {
+	r := msgpack.NewReader(data)
+	n, err := r.ArrayLen()
+	kind := r.Peek()
+	return err == nil && n > 0 && (kind == msgpack.String || kind == msgpack.Int)
+}
+
+func (e *envelope) optionsMember(key string, r *msgpack.Reader) (err error) {
+	switch key {
+	case "rooms":
+		e.broadcast.Rooms, err = readNames(r)
+		return err
+	case "except":
+		e.broadcast.Except, err = readNames(r)
+		return err
+	case "flags":
+		if r.Peek() == msgpack.Map {
+			return readMap(r, e.flag)
+		}
+	}
+	_, err = r.Skip()
+	return err
+}
+
+// readNames reads a list of rooms, which Node.js leaves out when undefined, and
+// whose names may be numbers.
+func readNames(r *msgpack.Reader) ([]string, error) {
+	if r.Peek() == msgpack.Nil {
+		_, err := r.Skip()
+		return nil, err
+	}
+	n, err := r.ArrayLen()
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	names := make([]string, 0, min(n, 64))
+	for range n {
+		name, err := r.Text()
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, string(name))
+	}
+	return names, nil
+}
+
+func (e *envelope) flag(key string, r *msgpack.Reader) error {
+	value, err := r.Skip()
+	switch {
+	case err != nil:
+	case key == "volatile":
+		e.broadcast.Volatile = string(value) == "\xc3"
+	case key == "compress":
+		e.broadcast.Uncompressed = string(value) == "\xc2"
+	}
+	return err
+}
+
+// maxLoggedChannel bounds a channel's name in a log line: rooms may be named by
+// clients.
+const maxLoggedChannel = 256
+
+func channelAttr(channel string) slog.Attr {
+	return slog.String("channel", channel[:min(len(channel), maxLoggedChannel)])
+}

@@ -1,0 +1,41 @@
+// Package redis connects the nodes of a cluster through Redis pub/sub.
+//
+// On namespaces it speaks the wire form of the Node.js package
+// @socket.io/redis-adapter, version 8, so that Node.js servers and emitters may
+// be in the same cluster. What only roomcast nodes say to each other travels on
+// channels of its own:
+//
+//	<prefix>#<namespace>#            broadcasts to all or to several rooms
+//	<prefix>#<namespace>#<room>#     broadcasts to one room
+//	<prefix>-roomcast#<topic>#       everything else
+//	<prefix>-roomcast#<topic>#<id>#  the same, for one node
+//	<prefix>-roomcast#probe#<id>#    the adapter's own probe
+//
+// # Interest
+//
+// A link subscribes to the rooms that have a member on its node, and to its
+// sockets' ids with one pattern, so that a broadcast to a room travels only to
+// the nodes that have it. See [adapter.RoomObserver].
+//
+// # Delivery
+//
+// A message arrives at most once, in order per sender. While Redis is away,
+// messages wait for a second and are then dropped and counted; those that were
+// being written when the connection broke are dropped too, since nobody can tell
+// whether Redis had taken them. The adapter finds out by itself that Redis is
+// away, or that a connection is silently dead: it publishes a probe each second
+// and expects to receive it.
+//
+// # The client
+//
+// The caller owns the client and closes it after the last link. Its ReadTimeout
+// and WriteTimeout should be left on: they bound how long a dead connection can
+// hold the publisher. The user of the client needs PUBLISH, SUBSCRIBE,
+// UNSUBSCRIBE, PSUBSCRIBE, PUNSUBSCRIBE and PING, and the channels above (in ACL
+// terms: &<prefix>#* &<prefix>-roomcast#*). Whoever may publish there controls
+// the cluster.
+//
+// With a Redis Cluster all messages are published through one of its masters,
+// which keeps them in order. A Ring is refused: its PUBLISH and its SUBSCRIBE may
+// reach different servers.
+package redis

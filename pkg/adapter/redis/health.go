@@ -1,0 +1,134 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+// reason says why a message did not travel.
+type reason int
+
+const (
+	queueFull reason = iota
+	expired
+	tooLarge
+	malformed
+	foreign
+	reasons
+)
+
+// reasonNames are the words of adapter.Status.
+var reasonNames = [reasons]string{"queue_full", "expired", "too_large", "malformed", "foreign"}
+
+// phase is what is known of Redis. Before the first answer or failure nothing is.
+type phase int
+
+const (
+	connecting phase = iota
+	up
+	down
+)
+
+// health is the adapter's knowledge of its backend. It is safe for concurrent use.
+type health struct {
+	logger  *slog.Logger
+	dropped [reasons]atomic.Uint64
+
+	mu            sync.Mutex
+	phase         phase
+	since         time.Time
+	cause         error         // why it is down
+	interruptions uint64        // how often it went from up to down
+	changed       chan struct{} // closed and replaced with each change of phase
+}
+
+func newHealth(logger *slog.Logger) *health {
+	return &health{logger: logger, since: time.Now(), changed: make(chan struct{})}
+}
+
+func (h *health) status() adapter.Status {
+	h.mu.Lock()
+	s := adapter.Status{State: adapter.Degraded, Since: h.since, Interruptions: h.interruptions}
+	if h.phase == up {
+		s.State = adapter.Up
+	}
+	h.mu.Unlock()
+	s.Dropped = make(map[string]uint64)
+	for r := range reasons {
+		if n := h.dropped[r].Load(); n > 0 {
+			s.Dropped[reasonNames[r]] = n
+		}
+	}
+	return s
+}
+
+// drop counts n messages that did not travel.
+func (h *health) drop(why reason, n int, attrs ...slog.Attr) {
+	if n == 0 {
+		return
+	}
+	h.dropped[why].Add(uint64(n))
+	attrs = append(attrs, slog.String("reason", reasonNames[why]), slog.Int("messages", n))
+	h.logger.LogAttrs(context.Background(), slog.LevelWarn, "redis: messages dropped", attrs...)
+}
+
+// connecting forgets what was known.
+func (h *health) connecting() { h.enter(connecting, nil) }
+
+// recovered says that a message has made the whole way.
+func (h *health) recovered() {
+	if h.enter(up, nil) {
+		h.logger.Info("redis: connected")
+	}
+}
+
+// lost says that messages do not travel, and why.
+func (h *health) lost(cause error) {
+	if h.enter(down, cause) {
+		h.logger.Warn("redis: connection lost", slog.String("error", cause.Error()))
+	}
+}
+
+// enter changes the phase and says whether it was another one.
+func (h *health) enter(next phase, cause error) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cause = cause
+	if h.phase == next {
+		return false
+	}
+	if (h.phase == up) != (next == up) {
+		h.since = time.Now()
+	}
+	if h.phase == up && next == down {
+		h.interruptions++
+	}
+	h.phase = next
+	close(h.changed)
+	h.changed = make(chan struct{})
+	return true
+}
+
+// errNotUp means that nothing is known yet.
+var errNotUp = errors.New("redis: not connected yet")
+
+// check returns nil when Redis is up, an error that wraps ErrDegraded when it is
+// down and errNotUp otherwise, and a channel that is closed with the next change.
+func (h *health) check() (changed <-chan struct{}, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch h.phase {
+	case up:
+		return h.changed, nil
+	case down:
+		return h.changed, fmt.Errorf("%w: %w", adapter.ErrDegraded, h.cause)
+	}
+	return h.changed, errNotUp
+}

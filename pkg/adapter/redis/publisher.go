@@ -1,0 +1,273 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+// Limits of one pipeline. They keep its round trip well below a write timeout.
+const (
+	maxBatch      = 1024
+	maxBatchBytes = 1 << 20
+)
+
+// outgoingOverhead is what an outgoing takes in memory beside its texts, so that
+// a queue of tiny messages is bounded too.
+const outgoingOverhead = 256
+
+// publisher hands messages to Redis: one goroutine, one pipeline at a time, with
+// all that waits in it. So it keeps the order, and a message that finds it idle
+// is on the wire at once.
+type publisher struct {
+	client   goredis.UniversalClient
+	prefix   string
+	maxBytes int64
+	timing   timing
+	health   *health
+	spare    sync.Pool     // of *outgoing
+	wake     chan struct{} // one token: the queue has something
+	retry    chan struct{} // one token: Redis may be back
+
+	mu       sync.Mutex
+	queue    []*outgoing
+	bytes    int64
+	queued   uint64        // messages ever queued
+	settled  uint64        // of them, those sent or dropped
+	progress chan struct{} // closed when settled grows; nil while nobody waits
+	closed   bool
+}
+
+func newPublisher(client goredis.UniversalClient, opts Options, t timing, h *health) *publisher {
+	return &publisher{
+		client: client, prefix: opts.Prefix, maxBytes: opts.PublishQueueBytes, timing: t, health: h,
+		spare: sync.Pool{New: func() any { return newOutgoing() }},
+		wake:  make(chan struct{}, 1), retry: make(chan struct{}, 1),
+	}
+}
+
+// message returns an empty outgoing, to be passed to enqueue or discard.
+func (p *publisher) message() *outgoing {
+	return p.spare.Get().(*outgoing)
+}
+
+// maxSpareBytes keeps the memory of rare large messages from staying in the pool.
+const maxSpareBytes = 64 << 10
+
+func (p *publisher) discard(o *outgoing) {
+	if cap(o.body) > maxSpareBytes {
+		return
+	}
+	o.channel, o.body = "", o.body[:0]
+	p.spare.Put(o)
+}
+
+// enqueue queues o, which is the publisher's from then on.
+func (p *publisher) enqueue(o *outgoing) error {
+	o.queued = time.Now()
+	size := o.size()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return adapter.ErrClosed
+	}
+	if p.bytes+size > p.maxBytes {
+		p.health.drop(queueFull, 1)
+		return adapter.ErrQueueFull
+	}
+	p.bytes += size
+	p.queued++
+	p.queue = append(p.queue, o)
+	signal(p.wake)
+	return nil
+}
+
+// signal puts a token into a channel that has room for one.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// run sends what is queued until ctx ends.
+func (p *publisher) run(ctx context.Context) {
+	defer p.close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		}
+		for batch := p.take(); len(batch) > 0; batch = p.take() {
+			err := p.send(ctx, batch)
+			p.settle(batch)
+			if err != nil {
+				p.health.lost(err)
+				p.awaitRedis(ctx)
+			}
+		}
+	}
+}
+
+// take removes the next batch from the queue. Its bytes count until settle.
+func (p *publisher) take() []*outgoing {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, bytes := 0, int64(0)
+	for n < len(p.queue) && n < maxBatch && bytes < maxBatchBytes {
+		bytes += p.queue[n].size()
+		n++
+	}
+	batch := p.queue[:n:n]
+	if p.queue = p.queue[n:]; len(p.queue) == 0 {
+		p.queue = nil
+	}
+	return batch
+}
+
+// settle takes batch off the account and gives its memory back.
+func (p *publisher) settle(batch []*outgoing) {
+	p.mu.Lock()
+	p.settled += uint64(len(batch))
+	for _, o := range batch {
+		p.bytes -= o.size()
+	}
+	if p.progress != nil {
+		close(p.progress)
+		p.progress = nil
+	}
+	p.mu.Unlock()
+	for _, o := range batch {
+		p.discard(o)
+	}
+}
+
+// send publishes batch in one round trip. An error means that Redis has not
+// confirmed all of it. Those messages are given up rather than sent again: Redis
+// may have passed them on before the connection broke.
+func (p *publisher) send(ctx context.Context, batch []*outgoing) error {
+	target, err := p.target(ctx)
+	if err != nil {
+		p.health.drop(expired, len(batch))
+		return err
+	}
+	commands := make([]goredis.Cmder, len(batch))
+	for i, o := range batch {
+		o.SetErr(nil)
+		commands[i] = o
+	}
+	pipe := target.Pipeline()
+	_ = pipe.BatchProcess(ctx, commands...)
+	_, err = pipe.Exec(ctx)
+	if err == nil {
+		return nil
+	}
+	failed := 0
+	for _, o := range batch {
+		if o.Err() != nil {
+			failed++
+		}
+	}
+	p.health.drop(expired, failed)
+	return err
+}
+
+// target is where pipelines go. In a Redis Cluster that is the one master that
+// owns the prefix, since messages to several masters would overtake each other.
+func (p *publisher) target(ctx context.Context) (goredis.Cmdable, error) {
+	if cluster, ok := p.client.(*goredis.ClusterClient); ok {
+		return cluster.MasterForKey(ctx, p.prefix)
+	}
+	return p.client, nil
+}
+
+// awaitRedis returns when Redis answers, or ctx has ended. Meanwhile messages
+// grow too old to be sent.
+func (p *publisher) awaitRedis(ctx context.Context) {
+	wait := backoff{backoffRange: p.timing.backoff}
+	for p.ping(ctx) != nil && ctx.Err() == nil {
+		p.expire()
+		timer := time.NewTimer(wait.next())
+		select {
+		case <-timer.C:
+		case <-p.retry:
+			wait.reset()
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	p.expire()
+}
+
+func (p *publisher) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, p.timing.dial)
+	defer cancel()
+	target, err := p.target(ctx)
+	if err != nil {
+		return err
+	}
+	err = target.Ping(ctx).Err()
+	if refusal := goredis.Error(nil); errors.As(err, &refusal) {
+		return nil // Redis is there; whether it takes messages is for PUBLISH to say
+	}
+	return err
+}
+
+// expire drops the messages that have waited too long.
+func (p *publisher) expire() {
+	limit := time.Now().Add(-p.timing.publishAfter)
+	p.mu.Lock()
+	n := 0
+	for n < len(p.queue) && p.queue[n].queued.Before(limit) {
+		n++
+	}
+	old := p.queue[:n:n]
+	p.queue = p.queue[n:]
+	p.mu.Unlock()
+	p.health.drop(expired, n)
+	p.settle(old)
+}
+
+// flush waits until what is queued has been sent or dropped, Redis is known to be
+// away, or ctx ends, whose error it returns.
+func (p *publisher) flush(ctx context.Context) error {
+	p.mu.Lock()
+	target := p.queued
+	for p.settled < target {
+		if p.progress == nil {
+			p.progress = make(chan struct{})
+		}
+		progress := p.progress
+		p.mu.Unlock()
+		changed, err := p.health.check()
+		if errors.Is(err, adapter.ErrDegraded) {
+			return nil
+		}
+		select {
+		case <-progress:
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		p.mu.Lock()
+	}
+	p.mu.Unlock()
+	return nil
+}
+
+// close drops what is queued and refuses what follows.
+func (p *publisher) close() {
+	p.mu.Lock()
+	p.closed = true
+	left := p.queue
+	p.queue = nil
+	p.mu.Unlock()
+	p.health.drop(expired, len(left))
+	p.settle(left)
+}
