@@ -46,17 +46,20 @@ func (e *Engine) openWebSocket(w http.ResponseWriter, r *http.Request, s *Sessio
 	}
 	socket.writing = true // holds what accept sends until the open packet is written
 	s.socket.Store(socket)
-	started := false
-	defer func() {
-		if !started {
-			socket.drop()
+	// A panic stops here: the HTTP server could not answer it any more.
+	err = e.guard(func() error {
+		if !e.start(s) {
+			return ErrClosed
 		}
-	}()
-	if started = e.start(s); started {
-		socket.write(s.openPacket())
-		e.work.Go(socket.serve)
+		return nil
+	})
+	if err != nil {
+		socket.drop()
+		return false
 	}
-	return started
+	socket.write(s.openPacket())
+	e.work.Go(socket.serve)
+	return true
 }
 
 // start makes a session known. It fails while the engine is closing.
