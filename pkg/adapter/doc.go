@@ -1,9 +1,35 @@
 // Package adapter is the seam between a roomcast server and what connects its
 // nodes: Redis, a broker of your own, or the memory of one process.
 //
-// A backend implements Adapter and Link, three methods in all, and proves itself
-// with adaptertest.Run. The server keeps rooms, encoding, acknowledgements,
-// timeouts and membership to itself; an adapter moves messages. Further
-// abilities are small interfaces that the server looks for: RoomObserver on a
-// Link, Reporter on an Adapter.
+// The server keeps rooms, encoding for clients, acknowledgements, timeouts and
+// membership to itself; an adapter moves messages. So a backend is three methods:
+// [Adapter.Join], [Link.Publish] and [Link.Close]. The package's example is a
+// whole one.
+//
+// # Writing a backend
+//
+//  1. A topic is a subject, channel or queue of the backend. Its name is any text:
+//     escape what the backend gives a meaning to. Names with a leading slash are
+//     namespaces and carry broadcasts; the others are internal.
+//  2. Messages cross as bytes: [Message.MarshalBinary] and
+//     [Message.UnmarshalBinary] do, unless the backend has a form of its own.
+//     Count and drop what cannot be decoded; a stranger may write there too.
+//  3. Join subscribes, and waits until the backend has confirmed it. Returning
+//     after the request was merely written loses the first messages.
+//  4. Pass each message to deliver once, in the order in which its sender published
+//     it, one call at a time. Leave out what the node has published itself and
+//     what is addressed to another one. A slow deliver must not hold up other links:
+//     put a queue between, with a bound.
+//  5. Publish puts the encoded message into a queue and returns; one goroutine
+//     speaks to the backend. When that is away and the queue is full, ErrQueueFull.
+//  6. Close unsubscribes, hands over what is queued and waits for a running
+//     deliver, no longer than its context. Let goroutines end with the last link.
+//  7. If the backend is away, Join returns a link all the same, with ErrDegraded,
+//     and the link connects by itself later. Implement [Reporter], so that
+//     operators see it.
+//  8. If a broadcast need not visit every node, implement [RoomObserver].
+//  9. Call adaptertest.Run in a test. It names the rule that is broken.
+//
+// Delivery is at most once: an adapter does not repeat what may have arrived, and
+// what is published while the backend is away may be lost.
 package adapter
