@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,6 +69,7 @@ func (f *busFlags) open(log *slog.Logger) (*bus, error) {
 	options.DialTimeout = cmp.Or(options.DialTimeout, redisTimeout)
 	options.ReadTimeout = cmp.Or(options.ReadTimeout, redisTimeout)
 	options.WriteTimeout = cmp.Or(options.WriteTimeout, redisTimeout)
+	goredis.SetLogger(clientLog{log})
 	client := goredis.NewClient(options)
 	a, err := redis.New(client, redis.Options{Prefix: f.Prefix, Logger: log})
 	if err != nil {
@@ -75,6 +77,15 @@ func (f *busFlags) open(log *slog.Logger) (*bus, error) {
 		return nil, err
 	}
 	return &bus{adapter: a, client: client, kind: "pubsub"}, nil
+}
+
+// clientLog takes what the Redis client says, to the whole process, at the debug
+// level: what an operator should know of it the adapter logs, once for each change.
+type clientLog struct{ log *slog.Logger }
+
+// Printf implements the client's interface.
+func (l clientLog) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, fmt.Sprintf(format, args...))
 }
 
 // attributes describe the bus in the log, without its password.

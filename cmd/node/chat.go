@@ -28,7 +28,7 @@ const (
 // and now and then, and the pages put the lists together.
 type chat struct {
 	ns   *server.Namespace
-	node nodeLabel
+	node string
 	log  *slog.Logger
 
 	mu    sync.Mutex
@@ -41,12 +41,6 @@ type seat struct {
 	person person
 }
 
-// nodeLabel is how a node is shown.
-type nodeLabel struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-}
-
 type person struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
@@ -55,11 +49,11 @@ type person struct {
 // roster is the event "members": who is in a room from one node, and who has just
 // come or gone.
 type roster struct {
-	Node    nodeLabel `json:"node"`
-	Room    string    `json:"room"`
-	Members []person  `json:"members"`
-	Joined  *person   `json:"joined,omitempty"`
-	Left    *person   `json:"left,omitempty"`
+	Node    string   `json:"node"`
+	Room    string   `json:"room"`
+	Members []person `json:"members"`
+	Joined  *person  `json:"joined,omitempty"`
+	Left    *person  `json:"left,omitempty"`
 }
 
 // joinRequest is the argument of the event "join", which is acknowledged with the
@@ -76,15 +70,16 @@ type messageRequest struct {
 
 // chatMessage is the event "message" to the room.
 type chatMessage struct {
-	Room string    `json:"room"`
-	From person    `json:"from"`
-	Node nodeLabel `json:"node"`
-	Text string    `json:"text"`
-	At   int64     `json:"at"` // milliseconds since 1970
+	Room string `json:"room"`
+	From person `json:"from"`
+	Node string `json:"node"`
+	Text string `json:"text"`
+	At   int64  `json:"at"` // milliseconds since 1970
 }
 
-// mountChat registers the chat's handlers.
-func mountChat(ns *server.Namespace, node nodeLabel, log *slog.Logger) *chat {
+// mountChat registers the chat's handlers. node is the name that people see; no
+// two nodes have the same.
+func mountChat(ns *server.Namespace, node string, log *slog.Logger) *chat {
 	c := &chat{ns: ns, node: node, log: log, seats: map[string]seat{}}
 	server.Handle(ns, "join", c.join)
 	server.On(ns, "message", c.message)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +42,18 @@ func dial(t *testing.T, address string) *client {
 }
 
 func (c *client) close() { c.conn.Close() }
+
+// readOn reads in the background as a browser does, so that the client answers
+// when the server closes; the function that it returns waits for that end.
+func (c *client) readOn() (ended func()) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for err := error(nil); err == nil; {
+			_, _, err = c.conn.ReadMessage()
+		}
+	})
+	return wg.Wait
+}
 
 func (c *client) write(packet string) {
 	c.t.Helper()

@@ -22,13 +22,16 @@ type commands struct {
 
 // logFlags say how to log.
 type logFlags struct {
-	Format string     `enum:"auto,text,json" default:"auto" help:"Log as text or as JSON; auto is text on a terminal and JSON elsewhere."`
-	Level  slog.Level `default:"info" help:"Least level that is logged: debug, info, warn or error."`
+	Format string      `enum:"auto,text,json" default:"auto" help:"Log as text or as JSON; auto is text on a terminal and JSON elsewhere."`
+	Level  *slog.Level `placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error. Default: info, and warn for demo."`
 }
 
-// logger returns a logger that writes to w.
-func (f logFlags) logger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: f.Level}
+// logger returns a logger that writes to w, from level on unless the flags name another.
+func (f logFlags) logger(w io.Writer, level slog.Level) *slog.Logger {
+	if f.Level != nil {
+		level = *f.Level
+	}
+	options := &slog.HandlerOptions{Level: level}
 	if f.Format == "text" || f.Format == "auto" && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
@@ -57,8 +60,8 @@ type serverFlags struct {
 	ConnectTimeout time.Duration `default:"45s" help:"How long a client may stay without having joined a namespace."`
 	WriteTimeout   time.Duration `default:"10s" help:"How long a write to a client may make no progress."`
 
-	MaxPayload             int64 `default:"1000000" placeholder:"BYTES" help:"Largest message from a client."`
-	MaxSendQueue           int64 `default:"4194304" placeholder:"BYTES" help:"What may wait for a client that does not read; beyond it the client is closed."`
+	MaxPayload             int64 `default:"1000000" help:"Largest message from a client, in bytes."`
+	MaxSendQueue           int64 `default:"4194304" help:"Most bytes that may wait for a client that does not read; beyond it the client is closed."`
 	MaxConnections         int   `default:"0" help:"Most clients at a time; 0 is no limit."`
 	MaxHandshakesPerSecond int   `default:"0" help:"Most new clients per second; 0 is no limit."`
 }

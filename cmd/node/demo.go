@@ -83,7 +83,7 @@ func (c *demoCommand) start(p *program, fail context.CancelCauseFunc) (*demo, er
 	}
 	var links []pageNode
 	for _, n := range d.nodes {
-		links = append(links, pageNode{nodeLabel: n.label, Port: n.port()})
+		links = append(links, pageNode{Name: n.name, Port: n.port()})
 	}
 	for _, n := range d.nodes {
 		if err := n.start(links, fail); err != nil {
@@ -120,7 +120,7 @@ func (c *demoCommand) newNode(p *program, i int, flags *busFlags) (*node, error)
 func (d *demo) banner(out io.Writer) {
 	fmt.Fprintf(out, "%d nodes, one room. Open two of these pages side by side:\n\n", len(d.nodes))
 	for _, n := range d.nodes {
-		fmt.Fprintf(out, "  %s  http://%s/\n", n.label.Name, reachable(n.listener.Addr().(*net.TCPAddr)))
+		fmt.Fprintf(out, "  %s  http://%s/\n", n.name, reachable(n.listener.Addr().(*net.TCPAddr)))
 	}
 	fmt.Fprintf(out, "\nCtrl-C ends it.\n")
 }

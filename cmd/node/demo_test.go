@@ -48,7 +48,7 @@ func TestDemo_MessageReachesEveryNodeAndSaysWhereFrom(t *testing.T) {
 			continue // its own copy came before the acknowledgement
 		}
 		m := event(c, "message", func(chatMessage) bool { return true })
-		if m.Text != "hello" || m.Node.Name != "node-2" || m.From.Name != "person 2" || m.From.ID != clients[1].id {
+		if m.Text != "hello" || m.Node != "node-2" || m.From.Name != "person 2" || m.From.ID != clients[1].id {
 			t.Errorf("node-%d got %+v, want hello from person 2 on node-2", i+1, m)
 		}
 	}
@@ -61,12 +61,12 @@ func TestDemo_PresenceIsRightAcrossNodes(t *testing.T) {
 	bob.ask("join", joinRequest{Room: "lobby", Name: "Bob"}, nil)
 
 	seen := event(ada, "members", func(r roster) bool { return r.Joined != nil && r.Joined.Name == "Bob" })
-	if seen.Node.Name != "node-2" || len(seen.Members) != 1 || seen.Members[0].ID != bob.id {
+	if seen.Node != "node-2" || len(seen.Members) != 1 || seen.Members[0].ID != bob.id {
 		t.Errorf("Ada sees %+v, want Bob alone on node-2", seen)
 	}
 	// Ada's page greets the newcomer on behalf of node-1.
 	ada.ask("greet", bob.id, nil)
-	greeting := event(bob, "members", func(r roster) bool { return r.Node.Name == "node-1" })
+	greeting := event(bob, "members", func(r roster) bool { return r.Node == "node-1" })
 	if len(greeting.Members) != 1 || greeting.Members[0].Name != "Ada" || greeting.Room != "lobby" {
 		t.Errorf("Bob is greeted with %+v, want Ada alone on node-1", greeting)
 	}
@@ -78,7 +78,7 @@ func TestDemo_PresenceIsRightAcrossNodes(t *testing.T) {
 	}
 	bob.close()
 	gone := event(ada, "members", func(r roster) bool { return r.Left != nil })
-	if gone.Node.Name != "node-2" || gone.Left.Name != "Robert" || len(gone.Members) != 0 {
+	if gone.Node != "node-2" || gone.Left.Name != "Robert" || len(gone.Members) != 0 {
 		t.Errorf("Ada sees %+v, want Robert gone from node-2", gone)
 	}
 }
@@ -136,7 +136,7 @@ func TestDemo_PageKnowsItsClusterAndLoadsAClient(t *testing.T) {
 	if err := json.Unmarshal([]byte(config[1]), &p); err != nil {
 		t.Fatalf("%v in %s", err, config[1])
 	}
-	if p.Node != d.nodes[1].label || len(p.Nodes) != 2 || p.Nodes[0].Port != d.nodes[0].port() || p.Path != "/socket.io/" {
+	if p.Node != d.nodes[1].name || len(p.Nodes) != 2 || p.Nodes[0].Port != d.nodes[0].port() || p.Path != "/socket.io/" {
 		t.Errorf("the page of node-2 was told %+v", p)
 	}
 	base := "http://" + d.address(1) + "/assets/"

@@ -62,7 +62,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, "node: --help lists what there is")
 		return exitUsage
 	}
-	p := &program{ctx: ctx, out: out, log: c.Log.logger(errOut)}
+	level := slog.LevelInfo
+	if command.Command() == "demo" {
+		level = slog.LevelWarn // its reader is a person, who wants the addresses
+	}
+	p := &program{ctx: ctx, out: out, log: c.Log.logger(errOut, level)}
 	if err := command.Run(p); err != nil {
 		fmt.Fprintln(errOut, "node:", err)
 		return exitError

@@ -18,7 +18,7 @@ const stopTimeout = 10 * time.Second
 
 // node is one running server: its listener, its HTTP server and its chat.
 type node struct {
-	label    nodeLabel
+	name     string
 	listener net.Listener
 	path     string
 	server   *server.Server
@@ -39,7 +39,7 @@ func newNode(name string, l net.Listener, f *serverFlags, b *bus, log *slog.Logg
 		return nil, errors.Join(err, l.Close(), b.close())
 	}
 	return &node{
-		label: nodeLabel{ID: s.NodeID(), Name: name}, listener: l, path: f.Path, server: s, bus: b, log: log,
+		name: name, listener: l, path: f.Path, server: s, bus: b, log: log,
 	}, nil
 }
 
@@ -50,7 +50,7 @@ func (n *node) port() int { return n.listener.Addr().(*net.TCPAddr).Port }
 // are those that the page links to, this one among them. fail is called when
 // serving ends by itself.
 func (n *node) start(nodes []pageNode, fail context.CancelCauseFunc) error {
-	pages, err := page{Node: n.label, Nodes: nodes, Path: n.path}.handler()
+	pages, err := page{Node: n.name, Nodes: nodes, Path: n.path}.handler()
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (n *node) start(nodes []pageNode, fail context.CancelCauseFunc) error {
 
 	ctx, end := context.WithCancel(context.Background())
 	n.end = end
-	c := mountChat(n.server.Of("/"), n.label, n.log)
+	c := mountChat(n.server.Of("/"), n.name, n.log)
 	n.running.Go(func() { c.run(ctx) })
 	n.running.Go(func() {
 		if err := n.http.Serve(n.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -60,7 +60,7 @@ func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, e
 	if err != nil {
 		return nil, err
 	}
-	if err := n.start([]pageNode{{nodeLabel: n.label}}, fail); err != nil {
+	if err := n.start([]pageNode{{Name: n.name}}, fail); err != nil {
 		return nil, errors.Join(err, n.stop())
 	}
 	c.banner(p, n)
@@ -70,13 +70,13 @@ func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, e
 // banner says what runs, and within which limits.
 func (c *serveCommand) banner(p *program, n *node) {
 	where := []any{
-		"node", n.label.ID, "address", n.listener.Addr().String(), "path", c.Server.Path,
+		"node", n.server.NodeID(), "address", n.listener.Addr().String(), "path", c.Server.Path,
 		"page", fmt.Sprintf("http://localhost:%d/", n.port()), "prefix", c.Bus.Prefix,
 	}
 	p.log.Info("serving", append(where, n.bus.attributes()...)...)
 	f := c.Server
 	p.log.Info("limits",
-		"ping_interval", f.PingInterval, "ping_timeout", f.PingTimeout, "connect_timeout", f.ConnectTimeout,
+		"ping_interval", f.PingInterval.String(), "ping_timeout", f.PingTimeout.String(), "connect_timeout", f.ConnectTimeout.String(),
 		"max_payload", f.MaxPayload, "max_send_queue", f.MaxSendQueue,
 		"max_connections", f.MaxConnections, "max_handshakes_per_second", f.MaxHandshakesPerSecond,
 	)

@@ -28,7 +28,7 @@ const (
 
 // page is what the page is told about its cluster.
 type page struct {
-	Node   nodeLabel  `json:"node"`
+	Node   string     `json:"node"`
 	Nodes  []pageNode `json:"nodes"`
 	Path   string     `json:"path"`
 	Client clientFile `json:"client"`
@@ -36,8 +36,8 @@ type page struct {
 
 // pageNode is a node with a page of its own, on the same host.
 type pageNode struct {
-	nodeLabel
-	Port int `json:"port,omitempty"` // 0: the page does not know where it is
+	Name string `json:"name"`
+	Port int    `json:"port,omitempty"` // 0: the page does not know where it is
 }
 
 // clientFile is where the browser loads the Socket.IO client from.

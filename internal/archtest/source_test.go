@@ -116,12 +116,21 @@ func receiver(f *ast.FuncDecl) string {
 	}
 }
 
-// sleeps finds time.Sleep outside the function given to synctest.Test, where
-// time is the test's own.
+// sleeps finds time.Sleep where time is real: outside the function given to
+// synctest.Test, or to a helper that is named after the bubble that it makes.
 func sleeps(d ast.Decl) []ast.Node {
 	return find(d, func(n ast.Node) (bool, bool) {
-		return isCall(n, "time", "Sleep"), !isCall(n, "synctest", "Test")
+		return isCall(n, "time", "Sleep"), !isCall(n, "synctest", "Test") && !isBubble(n)
 	})
+}
+
+func isBubble(n ast.Node) bool {
+	call, ok := n.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	id, ok := call.Fun.(*ast.Ident)
+	return ok && strings.Contains(id.Name, "Bubble")
 }
 
 func nakedGos(d ast.Decl) []ast.Node {
@@ -162,6 +171,7 @@ func TestSource_RulesCatchWhatTheyForbid(t *testing.T) {
 		"sleep in a test":            {"pkg/a/a_test.go", `time.Sleep(1)`, 1},
 		"sleep in code":              {"pkg/a/a.go", `time.Sleep(1)`, 1},
 		"sleep in a bubble":          {"pkg/a/a_test.go", `synctest.Test(t, func(t *testing.T) { time.Sleep(1) })`, 0},
+		"sleep in a helper's bubble": {"pkg/a/a_test.go", `inBubble(t, func() { time.Sleep(1) })`, 0},
 		"sleep beside a bubble":      {"pkg/a/a_test.go", `synctest.Test(t, f); time.Sleep(1)`, 1},
 		"naked go":                   {"internal/a/a.go", `go f()`, 1},
 		"naked go in a closure":      {"internal/a/a.go", `f(func() { go g() })`, 1},

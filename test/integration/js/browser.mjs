@@ -82,13 +82,30 @@ const hears = (page, text, node) => page.locator(".message", { hasText: text }).
 
 const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 
+const picture = (page, name) => page.screenshot({ path: join(pictures, name), animations: "disabled" });
+
+// forgetsSilentNodes tries the page's own bookkeeping with a clock of ours.
+async function forgetsSilentNodes(page) {
+  const result = await page.evaluate(async () => {
+    const { Presence } = await import("/assets/presence.js");
+    const presence = new Presence();
+    const hear = (node, now) => presence.hear({ node, members: [{ id: node, name: node }] }, now);
+    hear("here", 0);
+    hear("lively", 0);
+    hear("dead", 0);
+    hear("lively", 10_000);
+    return { early: presence.forgetSilent("here", 15_000), late: presence.forgetSilent("here", 17_000), left: presence.nodes() };
+  });
+  assert.deepEqual(result, { early: [], late: ["dead"], left: ["here", "lively"] });
+}
+
 // portrait shows two pages side by side in one picture.
 async function portrait(browser, pages) {
-  const shots = await Promise.all(pages.map((page) => page.screenshot()));
-  const canvas = await browser.newPage({ viewport: { width: 1240, height: 600 } });
+  const shots = await Promise.all(pages.map((page) => page.screenshot({ animations: "disabled" })));
+  const canvas = await browser.newPage({ viewport: { width: 1240, height: 680 } });
   await canvas.setContent(`<style>
     body { margin: 0; padding: 20px; display: flex; gap: 20px; background: #cfd3e3 }
-    img { width: 590px; height: 560px; border-radius: 12px; box-shadow: 0 6px 24px #0003 }
+    img { width: 590px; height: 640px; border-radius: 12px; box-shadow: 0 6px 24px #0003 }
   </style>${shots.map((shot) => `<img src="data:image/png;base64,${shot.toString("base64")}">`).join("")}`);
   await canvas.screenshot({ path: join(pictures, "demo.png") });
   await canvas.close();
@@ -98,9 +115,9 @@ const port = await freePort();
 let demo = await startDemo(port);
 const browser = await chromium.launch({ executablePath: browserPath, args: flags });
 try {
-  const tab = { viewport: { width: 590, height: 560 } };
+  const tab = { viewport: { width: 590, height: 640 } };
   const ada = await open(browser, port, "Ada", tab);
-  await ada.screenshot({ path: join(pictures, "alone.png") });
+  await picture(ada, "alone.png");
   const grace = await open(browser, port + 1, "Grace", { ...tab, colorScheme: "dark" });
 
   await sees(ada, "node-2", "Grace");
@@ -123,12 +140,16 @@ try {
   }
   await say(linus, "Room for one more on node-3?");
   await hears(ada, "Room for one more", "node-3");
-  await say(ada, "<b>Always.</b>");
-  await hears(linus, "<b>Always.</b>", "node-1"); // shown as text
-  await hears(grace, "<b>Always.</b>", "node-1");
+  await say(ada, "Always.");
+  await hears(linus, "Always.", "node-1");
+  await hears(grace, "Always.", "node-1");
   for (const page of [ada, linus]) assert.equal(await overflow(page), 0, "nothing is wider than the screen");
-  await linus.screenshot({ path: join(pictures, "phone.png") });
+  await picture(linus, "phone.png");
   await portrait(browser, [ada, grace]);
+
+  await say(linus, "<b>markup</b> is text");
+  await hears(ada, "<b>markup</b> is text", "node-3");
+  await forgetsSilentNodes(ada);
 
   await grace.fill("#room", "kitchen");
   await grace.press("#room", "Enter");
@@ -141,13 +162,14 @@ try {
   await ada.waitForSelector('[data-state="lost"]');
   await ada.locator(".lost").waitFor();
   assert.ok(await ada.isDisabled("#text"), "nothing can be sent while the connection is lost");
-  await ada.screenshot({ path: join(pictures, "lost.png") });
+  await picture(ada, "lost.png");
   demo = await startDemo(port);
   await ada.waitForSelector('[data-state="connected"]');
   await sees(ada, "node-1", "Ada");
+  assert.equal(await ada.locator(".node").count(), 3, "a node that was started again is the same card");
 
   await ada.setViewportSize({ width: 1100, height: 680 });
-  await ada.screenshot({ path: join(pictures, "desktop.png") });
+  await picture(ada, "desktop.png");
 } finally {
   await browser.close();
   await stopDemo(demo);

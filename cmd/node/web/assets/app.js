@@ -9,6 +9,7 @@ const presence = new Presence();
 
 let room = decodeURIComponent(location.hash.slice(1)) || "lobby";
 let name = sessionStorage.getItem("name") || inventName();
+let here = config.node; // a load balancer may lead the socket to another node than the page
 
 function inventName() {
   const pick = (words) => words[Math.floor(Math.random() * words.length)];
@@ -24,15 +25,21 @@ function start() {
     const reply = await socket.emitWithAck("join", { room, name });
     if (reply?.error) return view.notice(reply.error.message);
     sessionStorage.setItem("name", name);
+    here = reply.node;
     presence.hear(reply);
+    connected(socket.io.engine.transport);
     show();
+  }
+
+  function connected(transport) {
+    view.here = here;
+    view.state("connected", here, transport.name);
   }
 
   socket.on("connect", () => {
     presence.reset(); // others tell us anew; what we knew may be gone
-    const { engine } = socket.io;
-    view.state("connected", config.node.name, engine.transport.name);
-    engine.once("upgrade", (transport) => view.state("connected", config.node.name, transport.name));
+    connected(socket.io.engine.transport);
+    socket.io.engine.once("upgrade", connected);
     join();
   });
   socket.on("disconnect", () => view.state("lost", "reconnecting…"));
@@ -47,17 +54,17 @@ function start() {
     const newcomer = roster.joined;
     presence.hear(roster);
     if (newcomer && newcomer.id !== socket.id) {
-      view.notice(`${newcomer.name} joined on ${roster.node.name}`);
-      if (roster.node.id !== config.node.id && presence.answersFor(config.node.id, socket.id)) socket.emit("greet", newcomer.id);
+      view.notice(`${newcomer.name} joined on ${roster.node}`);
+      if (roster.node !== here && presence.answersFor(here, socket.id)) socket.emit("greet", newcomer.id);
     }
-    if (roster.left) view.notice(`${roster.left.name} left ${roster.node.name}`);
+    if (roster.left) view.notice(`${roster.left.name} left ${roster.node}`);
     show();
   });
   socket.on("message", (m) => m.room === room && view.message(m, m.from.id === socket.id));
 
   setInterval(() => {
-    const gone = presence.forgetSilent(config.node.id);
-    for (const node of gone) view.notice(`${node.name} has gone silent`);
+    const gone = presence.forgetSilent(here);
+    for (const node of gone) view.notice(`${node} has gone silent`);
     if (gone.length > 0) show();
   }, 2_000);
 

@@ -4,34 +4,34 @@
 const silentAfter = 16_000; // three announcements and a little more, in milliseconds
 
 export class Presence {
-  #rosters = new Map(); // by node id: {node, members, seen}
+  #rosters = new Map(); // by node: {node, members, seen}
 
   reset() {
     this.#rosters.clear();
   }
 
   hear(roster, now = Date.now()) {
-    this.#rosters.set(roster.node.id, { node: roster.node, members: roster.members, seen: now });
+    this.#rosters.set(roster.node, { node: roster.node, members: roster.members, seen: now });
   }
 
   // forgetSilent removes the nodes that were not heard for too long, and returns them.
   forgetSilent(except, now = Date.now()) {
-    const gone = [...this.#rosters.values()].filter((r) => r.node.id !== except && now - r.seen > silentAfter);
-    for (const { node } of gone) this.#rosters.delete(node.id);
-    return gone.map((r) => r.node);
+    const gone = this.nodes().filter((node) => node !== except && now - this.#rosters.get(node).seen > silentAfter);
+    for (const node of gone) this.#rosters.delete(node);
+    return gone;
   }
 
-  members(nodeID) {
-    return this.#rosters.get(nodeID)?.members ?? [];
+  members(node) {
+    return this.#rosters.get(node)?.members ?? [];
   }
 
   nodes() {
-    return [...this.#rosters.values()].map((r) => r.node);
+    return [...this.#rosters.keys()];
   }
 
   // answersFor says whether this socket is the one that greets newcomers on behalf of its node: one is enough.
-  answersFor(nodeID, socketID) {
-    return this.members(nodeID)[0]?.id === socketID;
+  answersFor(node, socketID) {
+    return this.members(node)[0]?.id === socketID;
   }
 
   count() {

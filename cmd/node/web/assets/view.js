@@ -12,22 +12,32 @@ function element(tag, className, ...children) {
 }
 
 export class View {
-  #config;
-  #order = []; // ids of the nodes that have a colour
+  #nodes; // those that the page was told of: {name, port}
+  #here;
+  #room = "";
+  #painted; // names of the nodes that have a colour, in its order
   #empty = $("empty");
   #invitation = $("invitation");
 
   constructor(config) {
-    this.#config = config;
-    this.#paint(document.documentElement, config.node);
-    this.#invite();
+    this.#nodes = config.nodes;
+    this.#painted = config.nodes.map((n) => n.name);
+    this.here = config.node;
+  }
+
+  // here is the node that the socket is connected to.
+  set here(node) {
+    this.#here = node;
+    this.#paint(document.documentElement, node);
+    this.#empty.querySelector("#here").textContent = node;
+    this.#announce();
   }
 
   set room(name) {
     $("room").value = name;
     $("room").style.width = `${Math.max(name.length, 4) + 1}ch`;
-    document.title = `#${name} on ${this.#config.node.name} · roomcast`;
-    this.#invite();
+    this.#room = name;
+    this.#announce();
   }
 
   // state is one of connecting, connected, lost and broken, and what to say about it.
@@ -43,7 +53,7 @@ export class View {
   }
 
   message(m, mine) {
-    const meta = element("p", "meta", element("b", "", m.from.name), this.#badge(m.node), element("time", "", clock.format(m.at)));
+    const meta = element("p", "meta", element("b", "", m.from.name), element("span", "badge", m.node), element("time", "", clock.format(m.at)));
     const item = element("li", mine ? "message mine" : "message", avatar(m.from), element("div", "", meta, element("p", "bubble", m.text)));
     this.#paint(item, m.node);
     this.#append(item);
@@ -58,33 +68,33 @@ export class View {
   cluster(presence, me) {
     const { people, nodes } = presence.count();
     $("summary").textContent = people === 0 ? "The cluster" : `${people} ${people === 1 ? "person" : "people"} on ${nodes} ${nodes === 1 ? "node" : "nodes"}`;
-    const known = new Map(this.#config.nodes.map((n) => [n.id, n]));
-    for (const n of presence.nodes()) if (!known.has(n.id)) known.set(n.id, n);
-    $("nodes").replaceChildren(...[...known.values()].map((n) => this.#card(n, presence.members(n.id), me)));
+    const told = new Set(this.#nodes.map((n) => n.name));
+    const heard = presence.nodes().filter((name) => !told.has(name)).map((name) => ({ name }));
+    $("nodes").replaceChildren(...[...this.#nodes, ...heard].map((n) => this.#card(n, presence.members(n.name), me)));
   }
 
   #card(node, members, me) {
-    const here = node.id === this.#config.node.id;
+    const here = node.name === this.#here;
     const title = element("h3", "", element("span", "dot"), node.name);
     if (here) title.append(element("span", "here", "you are here"));
     else if (node.port) title.append(this.#link(node, element("span", "", "open "), "↗"));
     const people = members.map((m) => element("li", "", avatar(m), m.id === me ? `${m.name} (you)` : m.name));
     const card = element("li", here ? "node current" : "node", title,
       people.length ? element("ul", "people", ...people) : element("p", "nobody", "nobody here yet"));
-    card.dataset.node = node.id;
-    this.#paint(card, node);
+    card.dataset.node = node.name;
+    this.#paint(card, node.name);
     return card;
   }
 
   // A node's card lights up for a moment when somebody speaks there.
   #flash(node) {
-    const card = document.querySelector(`.node[data-node="${CSS.escape(node.id)}"]`);
-    const colour = getComputedStyle(card ?? document.body).getPropertyValue("--hue");
-    card?.animate({ boxShadow: [`0 0 0 3px oklch(0.62 0.19 ${colour} / 0.6)`, "0 0 0 3px transparent"] }, 700);
+    const card = document.querySelector(`.node[data-node="${CSS.escape(node)}"]`);
+    card?.animate({ boxShadow: ["0 0 0 3px oklch(0.62 0.19 var(--hue) / 0.6)", "0 0 0 3px transparent"] }, 700);
   }
 
-  #invite() {
-    const others = this.#config.nodes.filter((n) => n.port && n.id !== this.#config.node.id);
+  #announce() {
+    document.title = `#${this.#room} on ${this.#here} · roomcast`;
+    const others = this.#nodes.filter((n) => n.port && n.name !== this.#here);
     if (others.length === 0) return;
     const links = others.flatMap((n, i) => (i === 0 ? [this.#link(n, n.name)] : [" or ", this.#link(n, n.name)]));
     this.#invitation.replaceChildren("Open ", ...links, " in another tab and say hello: every node hears it.");
@@ -100,14 +110,9 @@ export class View {
     return a;
   }
 
-  #badge(node) {
-    return element("span", "badge", node.name);
-  }
-
   #paint(e, node) {
-    if (this.#order.length === 0) this.#order = this.#config.nodes.map((n) => n.id);
-    if (!this.#order.includes(node.id)) this.#order.push(node.id);
-    e.style.setProperty("--hue", hues[this.#order.indexOf(node.id) % hues.length]);
+    if (!this.#painted.includes(node)) this.#painted.push(node);
+    e.style.setProperty("--hue", hues[this.#painted.indexOf(node) % hues.length]);
   }
 
   // The log follows its end, unless the reader has scrolled up.
