@@ -103,14 +103,14 @@ func TestMarshalValue_HasNoAttachments(t *testing.T) {
 
 func TestMarshalEvent_RawIsPassedOnWithItsAttachments(t *testing.T) {
 	a, b, c := []byte("a"), []byte("b"), []byte("c")
-	received := Raw{jsontext.Value(`{"x" : {"num":2,"_placeholder":true}, "y":[{"_placeholder":true,"num":0}]}`), [][]byte{a, b, c}}
+	received := Raw{Value: jsontext.Value(`{"x" : {"num":2,"_placeholder":true}, "y":[{"_placeholder":true,"num":0}]}`), Attachments: [][]byte{a, b, c}}
 	got, attachments, err := MarshalEvent("e", []byte("first"), received, []Raw{{Value: jsontext.Value(`1`)}}, &received)
 	want := `["e",{"_placeholder":true,"num":0},{"x":{"_placeholder":true,"num":1},"y":[{"_placeholder":true,"num":2}]},[1],{"x":{"_placeholder":true,"num":3},"y":[{"_placeholder":true,"num":4}]}]`
 	if err != nil || string(got) != want || !reflect.DeepEqual(attachments, [][]byte{[]byte("first"), c, a, c, a}) {
 		t.Errorf("got %s %q, %v; want %s", got, attachments, err, want)
 	}
 	for _, bad := range []string{`{"_placeholder":true,"num":3}`, `{"_placeholder":true}`, `[`} {
-		if _, _, err := MarshalEvent("e", Raw{jsontext.Value(bad), [][]byte{a}}); !errors.Is(err, ErrEncode) {
+		if _, _, err := MarshalEvent("e", Raw{Value: jsontext.Value(bad), Attachments: [][]byte{a}}); !errors.Is(err, ErrEncode) {
 			t.Errorf("%s: got %v, want ErrEncode", bad, err)
 		}
 	}

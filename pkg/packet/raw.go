@@ -16,6 +16,15 @@ type Raw struct {
 	// Attachments are what placeholders in Value refer to. Several arguments of one
 	// packet share them.
 	Attachments [][]byte
+
+	// checked is Value as Args has found it to be JSON. It need not be checked again
+	// when it is passed on, which is most of the work of a server that relays.
+	checked jsontext.Value
+}
+
+// passable says whether r can be written as it is.
+func (r *Raw) passable() bool {
+	return len(r.Attachments) == 0 && len(r.Value) > 0 && len(r.checked) == len(r.Value) && &r.checked[0] == &r.Value[0]
 }
 
 // Decode stores the argument in the value that v points to. It is
@@ -37,7 +46,7 @@ func (p *Packet) Args() ([]Raw, error) {
 		if len(args) == len(few) {
 			args = slices.Grow(args, elementCount(p.Data))
 		}
-		args = append(args, Raw{Value: value, Attachments: p.Attachments})
+		args = append(args, Raw{Value: value, Attachments: p.Attachments, checked: value})
 	}
 	if p.Type == Event || p.Type == BinaryEvent {
 		if len(args) == 0 {

@@ -78,8 +78,31 @@ func TestEventName(t *testing.T) {
 
 func TestRaw_Decode(t *testing.T) {
 	var got struct{ Image []byte }
-	err := Raw{jsontext.Value(`{"Image":{"_placeholder":true,"num":1}}`), [][]byte{{0}, {1}}}.Decode(&got)
+	err := Raw{Value: jsontext.Value(`{"Image":{"_placeholder":true,"num":1}}`), Attachments: [][]byte{{0}, {1}}}.Decode(&got)
 	if err != nil || fmt.Sprint(got.Image) != "[1]" {
 		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestMarshalArgs_PassesCheckedValuesOnAndChecksChangedOnes(t *testing.T) {
+	p := Packet{Type: Event, Data: jsontext.Value(`["e", {"a" : 1} ,"x"]`)}
+	args, err := p.Args()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _, err := MarshalEvent("again\u2028", args[0], args[1])
+	if err != nil || string(data) != "[\"again\u2028\",{\"a\" : 1},\"x\"]" {
+		t.Errorf("MarshalEvent = %s, %v", data, err)
+	}
+	data, _, err = MarshalArgs(args[1])
+	if err != nil || string(data) != `["x"]` {
+		t.Errorf("MarshalArgs = %s, %v", data, err)
+	}
+	if data, _, err = MarshalArgs(); err != nil || string(data) != `[]` {
+		t.Errorf("MarshalArgs of nothing = %s, %v", data, err)
+	}
+	args[0].Value = jsontext.Value(`{"a" `)
+	if _, _, err := MarshalArgs(args[0]); !errors.Is(err, ErrEncode) {
+		t.Errorf("a value that was replaced by something else: %v, want ErrEncode", err)
 	}
 }

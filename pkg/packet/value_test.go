@@ -38,7 +38,7 @@ func TestUnmarshal_Forms(t *testing.T) {
 		"repeated placeholder":    {`{"_placeholder":true,"_placeholder":false,"num":9}`, both, new(any), map[string]any{"_placeholder": false, "num": 9.0}},
 		"lone surrogate":          {`"\ud800"`, nil, new(string), "\uFFFD"},
 		"__proto__":               {`{"__proto__":{"constructor":1}}`, nil, new(any), map[string]any{"__proto__": map[string]any{"constructor": 1.0}}},
-		"raw":                     {`{"_placeholder":true,"num":1}`, both, new(Raw), Raw{jsontext.Value(`{"_placeholder":true,"num":1}`), both}},
+		"raw":                     {`{"_placeholder":true,"num":1}`, both, new(Raw), Raw{Value: jsontext.Value(`{"_placeholder":true,"num":1}`), Attachments: both}},
 		"raw in slice":            {`[1,"x"]`, nil, new([]Raw), []Raw{{Value: jsontext.Value(`1`)}, {Value: jsontext.Value(`"x"`)}}},
 		"raw JSON":                {`{"a":[1]}`, nil, new(jsontext.Value), jsontext.Value(`{"a":[1]}`)},
 		"empty any":               {`[[],{}]`, nil, new(any), []any{[]any{}, map[string]any{}}},

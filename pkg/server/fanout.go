@@ -35,7 +35,7 @@ type delivery struct {
 // broadcasts that came while it was busy are joined, and a socket gets them in
 // one write.
 type fanout struct {
-	tasks tasks
+	tasks *tasks
 
 	// pending counts the deliveries that were added and are not yet written. While
 	// it is zero, a packet for one socket may be written past the queue.
@@ -50,7 +50,7 @@ type fanout struct {
 }
 
 func newFanout() *fanout {
-	f := &fanout{}
+	f := &fanout{tasks: newTasks()}
 	f.space.L = &f.mu
 	return f
 }

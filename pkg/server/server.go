@@ -27,7 +27,7 @@ type Server struct {
 	engine  *engine.Engine
 	cluster *cluster.Node
 	fanout  *fanout
-	tasks   tasks
+	tasks   *tasks
 	panics  atomic.Uint64
 
 	closing atomic.Bool // no new clients; those that are here are being closed
@@ -49,7 +49,7 @@ func New(options Options) (*Server, error) {
 	}
 	options = options.withDefaults()
 	s := &Server{
-		options: options, log: options.Logger, base: context.Background(),
+		options: options, log: options.Logger, base: context.Background(), tasks: newTasks(),
 		namespaces: make(map[string]*Namespace),
 		limits: packet.Limits{
 			MaxAttachments: options.MaxAttachments, MaxAttachmentBytes: options.MaxAttachmentBytes, MaxDepth: options.MaxJSONDepth,
@@ -105,7 +105,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	left := s.engine.Close(ctx)
 	handled := s.tasks.wait(ctx) // the handlers of OnDisconnect may still emit to other nodes
 	s.closed.Store(true)
-	if err := errors.Join(sent, left, handled, s.fanout.tasks.wait(ctx), s.cluster.Close(ctx)); err != nil {
+	if err := errors.Join(sent, left, handled, s.fanout.tasks.dismiss(ctx), s.cluster.Close(ctx), s.tasks.dismiss(ctx)); err != nil {
 		return fmt.Errorf("server: shutdown: %w", err)
 	}
 	return nil
