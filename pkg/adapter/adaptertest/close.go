@@ -3,6 +3,7 @@ package adaptertest
 import (
 	"context"
 	"errors"
+	"path"
 	"reflect"
 	"runtime"
 	"strings"
@@ -154,13 +155,9 @@ func closeEndsGoroutines(tr *trial) {
 	meet() // a client's own pool may start what stays
 	before := goroutines("")
 	meet()
-	kind := reflect.TypeOf(a.adapter)
-	if kind.Kind() == reflect.Pointer {
-		kind = kind.Elem()
-	}
 	deadline := time.Now().Add(patience)
 	for pause := time.Millisecond; ; pause *= 2 {
-		left := goroutines(kind.PkgPath() + ".")
+		left := goroutines(packageOf(a.adapter) + ".")
 		for name := range before {
 			delete(left, name)
 		}
@@ -175,6 +172,16 @@ func closeEndsGoroutines(tr *trial) {
 		}
 		<-time.NewTimer(pause).C
 	}
+}
+
+// packageOf returns the package of a's type, written as in a stack trace.
+func packageOf(a adapter.Adapter) string {
+	kind := reflect.TypeOf(a)
+	if kind.Kind() == reflect.Pointer {
+		kind = kind.Elem()
+	}
+	dir, name := path.Split(kind.PkgPath())
+	return dir + strings.ReplaceAll(name, ".", "%2e")
 }
 
 // goroutines returns the stacks that mention text, by their goroutines' names.
