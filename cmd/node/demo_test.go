@@ -76,7 +76,7 @@ func TestDemo_PresenceIsRightAcrossNodes(t *testing.T) {
 	if renamed.Joined != nil || renamed.Left != nil {
 		t.Errorf("a new name is announced as coming or going: %+v", renamed)
 	}
-	bob.close()
+	bob.Close()
 	gone := event(ada, "members", func(r roster) bool { return r.Left != nil })
 	if gone.Node != "node-2" || gone.Left.Name != "Robert" || len(gone.Members) != 0 {
 		t.Errorf("Ada sees %+v, want Robert gone from node-2", gone)

@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// patience bounds every wait; nothing should come near it.
+const patience = 20 * time.Second
+
 // logs collects the JSON lines that a program logs.
 type logs struct {
 	mu      sync.Mutex
@@ -32,7 +35,7 @@ func (l *logs) Write(p []byte) (int, error) {
 // until waits for the first line whose message is msg.
 func (l *logs) until(t *testing.T, msg string) map[string]any {
 	t.Helper()
-	deadline := time.NewTimer(2 * patience)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	for {
 		l.mu.Lock()

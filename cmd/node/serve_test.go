@@ -125,7 +125,7 @@ func TestServe_StartsWithoutItsRedis(t *testing.T) {
 		t.Errorf("joined as %+v, want Ada alone", mine)
 	}
 	c.ask("message", messageRequest{Text: "to this node's people"}, nil)
-	c.close()
+	c.Close()
 	if code := s.stop(); code != exitOK {
 		t.Errorf("exit code %d, want %d", code, exitOK)
 	}

@@ -24,12 +24,18 @@ var rules = []rule{
 		reason:   "a sleep cannot be cancelled, and a test that sleeps is slow or flaky: wait for the event, or use testing/synctest",
 		concerns: func(source) bool { return true },
 		find:     sleeps,
+		except: map[string]string{
+			"pkg/server/timeout_test.go pass": "called in a bubble, where it lets time go by",
+		},
 	},
 	{
 		name:     "no naked go",
 		reason:   "every goroutine has an owner that waits for it: use sync.WaitGroup.Go",
 		concerns: isLibraryCode,
 		find:     nakedGos,
+		except: map[string]string{
+			"pkg/server/tasks.go tasks.Go": "it is the wait group of the server, one that can be waited for with a context",
+		},
 	},
 	{
 		name:     "no background context",
