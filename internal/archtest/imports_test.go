@@ -58,6 +58,25 @@ func TestImports_EveryPackageHasItsPlace(t *testing.T) {
 	}
 }
 
+func TestImports_NoPlaceIsEmptyAndNoPermissionUnused(t *testing.T) {
+	imports := map[string][]string{}
+	for _, p := range packagesOf(t) {
+		imports[p.path()] = p.Imports
+	}
+	for path, at := range places {
+		used, exists := imports[path]
+		if !exists {
+			t.Errorf("layers_test.go has a place for %s, which is no package", path)
+			continue
+		}
+		for allowed := range at.external {
+			if !slices.ContainsFunc(used, func(imported string) bool { return within(imported, allowed) }) {
+				t.Errorf("%s may import %s and does not: take the permission away", path, allowed)
+			}
+		}
+	}
+}
+
 func TestImports_GoOneWay(t *testing.T) {
 	for _, p := range packagesOf(t) {
 		for _, finding := range wrongImports(p) {

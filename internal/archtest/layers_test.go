@@ -52,11 +52,8 @@ var places = map[string]place{
 
 	"pkg/adapter/memory":      {middle, nil},
 	"pkg/adapter/adaptertest": {middle, nil},
-	"pkg/adapter/redis": {middle, map[string]string{
-		modRedis: "the only place that speaks Redis",
-		modJSON:  "a broadcast's payload is JSON",
-	}},
-	"internal/cluster": {middle, map[string]string{modUUID: "node ids are UUIDs"}},
+	"pkg/adapter/redis":       {middle, map[string]string{modRedis: "the only place that speaks Redis"}},
+	"internal/cluster":        {middle, map[string]string{modUUID: "node ids are UUIDs"}},
 
 	"pkg/server": {api, map[string]string{modJSON: "arguments are JSON"}},
 
@@ -79,19 +76,19 @@ var free = map[string]string{
 // neverBelow lists modules and packages that must not be reached from pkg/server
 // on any path: who embeds the server would carry them in every program.
 var neverBelow = map[string]string{
-	modRedis:                             "a server without Redis must not carry its client",
-	modKong:                              "a library parses no command line",
-	modMiniredis:                         "a Redis server is for the demo and for tests",
-	"github.com/prometheus":              "metrics are a package of their own",
-	"go.opentelemetry.io":                "tracing is a package of its own",
-	"github.com/testcontainers":          "test equipment",
-	"go.uber.org/goleak":                 "test equipment",
-	"testing":                            "registers flags in every program that links it",
-	"net/http/pprof":                     "mounts debug pages on the default mux",
-	"expvar":                             "mounts debug pages on the default mux",
-	"github.com/roomcast/roomcast/cmd/":  "programs use the server, not the reverse",
-	"github.com/roomcast/roomcast/test/": "tests use the server, not the reverse",
-	"github.com/roomcast/roomcast/pkg/adapter/redis": "the caller chooses the backend",
+	modRedis:                     "a server without Redis must not carry its client",
+	modKong:                      "a library parses no command line",
+	modMiniredis:                 "a Redis server is for the demo and for tests",
+	"github.com/prometheus":      "metrics are a package of their own",
+	"go.opentelemetry.io":        "tracing is a package of its own",
+	"github.com/testcontainers":  "test equipment",
+	"go.uber.org/goleak":         "test equipment",
+	"testing":                    "registers flags in every program that links it",
+	"net/http/pprof":             "mounts debug pages on the default mux",
+	"expvar":                     "mounts debug pages on the default mux",
+	module + "cmd":               "programs use the server, not the reverse",
+	module + "test":              "tests use the server, not the reverse",
+	module + "pkg/adapter/redis": "the caller chooses the backend",
 }
 
 // mayImportTesting lists the packages outside tests that import testing.
