@@ -1,0 +1,38 @@
+// Plays stories with the official client.
+//
+//   node player.mjs
+//
+// Each line of the standard input is a JSON object: "story" names a function that a module in stories/
+// exports, the rest is for its Stage. When the story is over, one line on the standard output says
+// {"story"}, with "error" when it went wrong and "result" when the story returned something.
+
+import { createInterface } from "node:readline";
+import { Stage } from "./stage.mjs";
+import * as events from "./stories/events.mjs";
+import * as lives from "./stories/lives.mjs";
+import * as namespaces from "./stories/namespaces.mjs";
+import * as rooms from "./stories/rooms.mjs";
+import * as upgrades from "./stories/upgrades.mjs";
+import * as emitters from "./stories/emitters.mjs";
+
+const stories = { ...events, ...lives, ...namespaces, ...rooms, ...upgrades, ...emitters };
+
+// An error that no story awaits ends the one that is playing.
+let interrupt = () => {};
+process.on("unhandledRejection", (err) => interrupt(err));
+process.on("uncaughtException", (err) => interrupt(err));
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { story, ...scene } = JSON.parse(line);
+  const stage = new Stage(scene);
+  const answer = { story };
+  try {
+    const play = stories[story];
+    if (!play) throw new Error(`there is no story of that name`);
+    answer.result = await Promise.race([play(stage), new Promise((_, reject) => { interrupt = reject; })]);
+  } catch (err) {
+    answer.error = String(err?.stack ?? err);
+  }
+  stage.clear();
+  console.log(JSON.stringify(answer));
+}

@@ -1,0 +1,127 @@
+//go:build integration
+
+package integration
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomcast/roomcast/internal/testutil/redisserver"
+	"github.com/roomcast/roomcast/pkg/adapter/redis"
+	"github.com/roomcast/roomcast/pkg/server"
+)
+
+// node is one roomcast server with its listener and its own Redis client.
+type node struct {
+	*server.Server
+	url string
+
+	web *httptest.Server
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // all that are open, also those that became WebSockets
+}
+
+// startNodes starts a cluster of three nodes on a Redis of its own, with the
+// stories' handlers. It ends with the test.
+func startNodes(t testing.TB) (nodes []*node, redisAddr string) {
+	t.Helper()
+	redisAddr = redisserver.Addr(t)
+	for range 3 {
+		nodes = append(nodes, startNode(t, redisAddr, server.Options{}))
+	}
+	awaitMembers(t, nodes)
+	return nodes, redisAddr
+}
+
+// startNode starts a node on the Redis at redisAddr. It ends with the test.
+func startNode(t testing.TB, redisAddr string, options server.Options) *node {
+	t.Helper()
+	client := goredis.NewClient(&goredis.Options{Addr: redisAddr})
+	options.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	bus, err := redis.New(client, redis.Options{Logger: options.Logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Adapter = bus
+	s, err := server.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{Server: s, web: httptest.NewUnstartedServer(s), conns: make(map[net.Conn]struct{})}
+	serveStories(n)
+	server.ConfigureHTTP(n.web.Config)
+	n.web.Config.ConnState = n.track
+	n.web.Start()
+	n.url = n.web.URL
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		n.web.Close()
+		if err := client.Close(); err != nil {
+			t.Errorf("close the Redis client: %v", err)
+		}
+	})
+	return n
+}
+
+func (n *node) track(c net.Conn, state http.ConnState) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		n.conns[c] = struct{}{}
+	case http.StateClosed:
+		delete(n.conns, c)
+	}
+}
+
+// die stops listening and resets every connection, as the end of a process does.
+func (n *node) die() {
+	_ = n.web.Listener.Close()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.conns {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+}
+
+// awaitMembers waits until each node knows all others.
+func awaitMembers(t testing.TB, nodes []*node) {
+	t.Helper()
+	for _, n := range nodes {
+		eventually(t, "all nodes to know each other", func() bool { return len(n.Health().Nodes) == len(nodes)-1 })
+	}
+}
+
+// awaitBus waits until each node says that its bus is in that state, and returns
+// how long that took.
+func awaitBus(t testing.TB, state string, nodes ...*node) time.Duration {
+	t.Helper()
+	start := time.Now()
+	for _, n := range nodes {
+		eventually(t, "the bus to be "+state, func() bool { return n.Health().Bus == state })
+	}
+	return time.Since(start)
+}
+
+func urlsOf(nodes []*node) (urls []string) {
+	for _, n := range nodes {
+		urls = append(urls, n.url)
+	}
+	return urls
+}
