@@ -18,8 +18,8 @@ func (e *Engine) verify(r *http.Request, transport, id string, s *Session) *Refu
 		return refuseBadRequest
 	case id == "":
 		return verifyHandshake(r, transport, upgrade)
-	case s == nil:
-		return refuseSession
+	case s == nil, s.ended.Load() && (upgrade || r.Method != http.MethodGet):
+		return refuseSession // one that has ended is known for the poll that gets its close packet only
 	case upgrade && transport != transportWebSocket:
 		return refuseBadRequest
 	case upgrade && r.URL.Query().Get("EIO") != "4":

@@ -75,11 +75,13 @@ type fixture struct {
 	onText  func(r *recorder, data []byte) error
 	stopped bool
 	server  *http.Server
+
+	patience time.Duration // bounds every wait for the server
 }
 
 func newFixture(t *testing.T, o Options) *fixture {
 	t.Helper()
-	f := &fixture{t: t, opened: make(chan *recorder, 10_000)}
+	f := &fixture{t: t, patience: patience, opened: make(chan *recorder, 10_000)}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -106,8 +108,33 @@ func (f *fixture) accept(s *Session) Receiver {
 // onSockets serves on real sockets until the test ends.
 func onSockets(t *testing.T, o Options) *fixture {
 	t.Helper()
+	return serveSockets(t, o, nil)
+}
+
+// onTightSockets is onSockets with a kernel that takes little for a client that
+// does not read.
+func onTightSockets(t *testing.T, o Options) *fixture {
+	t.Helper()
+	f := serveSockets(t, o, func(conn net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			_ = conn.(*net.TCPConn).SetWriteBuffer(4096)
+		}
+	})
+	f.dialer.NetDial = func(network, address string) (net.Conn, error) {
+		conn, err := net.Dial(network, address)
+		if err == nil {
+			err = conn.(*net.TCPConn).SetReadBuffer(4096)
+		}
+		return conn, err
+	}
+	return f
+}
+
+func serveSockets(t *testing.T, o Options, onState func(net.Conn, http.ConnState)) *fixture {
+	t.Helper()
 	f := newFixture(t, o)
 	server := httptest.NewUnstartedServer(f.engine)
+	server.Config.ConnState = onState
 	ConfigureServer(server.Config)
 	server.Start()
 	f.base, f.server = server.URL+"/socket.io/", server.Config
@@ -155,11 +182,14 @@ func inBubble(t *testing.T, o Options, test func(f *fixture)) {
 		transport := &http.Transport{DialContext: network.Dial}
 		f.client = &http.Client{Transport: transport}
 		f.dialer = &websocket.Dialer{NetDialContext: network.Dial}
+		f.patience = time.Hour
+		t.Cleanup(func() {
+			f.stop()
+			transport.CloseIdleConnections()
+			_ = f.server.Close()
+			serving.Wait()
+		})
 		test(f)
-		f.stop()
-		transport.CloseIdleConnections()
-		_ = f.server.Close()
-		serving.Wait()
 	})
 }
 
@@ -169,7 +199,7 @@ func (f *fixture) stop() {
 		return
 	}
 	f.stopped = true
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*f.patience)
 	defer cancel()
 	if err := f.engine.Close(ctx); err != nil {
 		f.t.Errorf("Close: %v", err)
@@ -182,7 +212,7 @@ func (f *fixture) next() *recorder {
 	select {
 	case r := <-f.opened:
 		return r
-	case <-time.After(patience):
+	case <-time.After(f.patience):
 		f.t.Fatal("no session was opened")
 		return nil
 	}
@@ -193,7 +223,7 @@ func (f *fixture) awaitEnd(r *recorder) ending {
 	f.t.Helper()
 	select {
 	case <-r.closed:
-	case <-time.After(patience):
+	case <-time.After(f.patience):
 		f.t.Fatal("the session did not end")
 	}
 	r.mu.Lock()
@@ -230,7 +260,7 @@ func (f *fixture) expectMessages(r *recorder, want ...string) {
 // eventually waits for a condition that another goroutine brings about.
 func (f *fixture) eventually(what string, done func() bool) {
 	f.t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(f.patience)
 	for !done() {
 		if time.Now().After(deadline) {
 			f.t.Fatalf("%s: did not come", what)
@@ -348,6 +378,8 @@ type peer struct {
 	t    *testing.T
 	conn *websocket.Conn
 	sid  string
+
+	patience time.Duration
 }
 
 // tryDial opens a WebSocket.
@@ -369,7 +401,7 @@ func (f *fixture) dial(query string) *peer {
 		f.t.Fatalf("dial: %v, %d %q", a.err, a.status, a.body)
 	}
 	f.t.Cleanup(func() { _ = conn.Close() })
-	return &peer{t: f.t, conn: conn}
+	return &peer{t: f.t, conn: conn, patience: f.patience}
 }
 
 // openSocket opens a session by WebSocket.
@@ -392,7 +424,7 @@ func (c *peer) send(text string) {
 func (c *peer) sendRaw(b []byte) { _, _ = c.conn.NetConn().Write(b) }
 
 func (c *peer) tryRead() (string, error) {
-	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = c.conn.SetReadDeadline(time.Now().Add(c.patience))
 	kind, data, err := c.conn.ReadMessage()
 	if kind == websocket.BinaryMessage {
 		return "binary:" + string(data), err

@@ -132,7 +132,7 @@ func (f *frameConn) take(p []byte) (n int, err error) {
 				continue
 			}
 			if err = f.beginFrame(); err != nil {
-				break
+				return 0, err // not even the header gets to the library
 			}
 		}
 		if f.left == 0 {

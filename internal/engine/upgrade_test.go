@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestUpgrade_PollInFlightIsReleased(t *testing.T) {
+	f := onSockets(t, Options{})
+	p, r := f.openPolling()
+	poll := p.poll(r)
+	c := p.probe()
+	c.send("2probe")
+	c.expect("3probe")
+	(<-poll).expect(t, http.StatusOK, "6")
+	// A poll that was under way when the probe was answered does not wait either.
+	p.get().expect(t, http.StatusOK, "6")
+	c.send("5")
+	f.eventually("upgrade", func() bool { return r.session.Transport() == "websocket" })
+	if s := f.engine.Stats(); s.Upgraded != 1 || s.WebSocket != 1 || s.Polling != 0 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestUpgrade_QueueFollowsInOrder(t *testing.T) {
+	f := onSockets(t, Options{})
+	p, r := f.openPolling()
+	c := p.probe()
+	c.send("2probe")
+	c.expect("3probe")
+	// Until the upgrade packet messages go by polling.
+	_ = r.session.Send(NewMessage([]byte("a")))
+	p.get().expect(t, http.StatusOK, "4a")
+	_ = r.session.Send(NewMessage([]byte("b"), []byte("x")))
+	_ = r.session.Send(NewMessage([]byte("c")))
+	c.send("5")
+	c.expect("4b", "binary:x", "4c")
+	_ = r.session.Send(NewMessage([]byte("d")))
+	c.expect("4d")
+	c.send("4from the client")
+	f.expectMessages(r, "from the client")
+	for _, method := range []string{"GET", "POST"} {
+		p.do(method, p.query(), "").expect(t, http.StatusBadRequest, badRequest)
+	}
+	f.expectOpen(r)
+}
+
+func TestUpgrade_NothingIsLostOrReorderedUnderLoad(t *testing.T) {
+	const count = 3000
+	f := onSockets(t, Options{})
+	p, r := f.openPolling()
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		for i := range count {
+			if err := r.session.Send(NewMessage([]byte(fmt.Sprint(i)))); err != nil {
+				t.Errorf("message %d: %v", i, err)
+				return
+			}
+		}
+	})
+	var got []string
+	poll := func() {
+		for packet := range strings.SplitSeq(p.get().body, "\x1e") {
+			if packet != "6" {
+				got = append(got, packet)
+			}
+		}
+	}
+	poll()
+	c := p.probe()
+	c.send("2probe")
+	poll()
+	c.expect("3probe")
+	poll()
+	c.send("5")
+	for len(got) < count {
+		got = append(got, c.read())
+	}
+	sending.Wait()
+	for i, packet := range got {
+		if want := "4" + fmt.Sprint(i); packet != want {
+			t.Fatalf("packet %d is %q, want %q", i, packet, want)
+		}
+	}
+}
+
+func TestUpgrade_WaitsForThePostInFlight(t *testing.T) {
+	f := onSockets(t, Options{})
+	entered, release := make(chan struct{}), make(chan struct{})
+	f.onText = func(_ *recorder, data []byte) error {
+		if string(data) == "posted first" {
+			close(entered)
+			<-release
+		}
+		return nil
+	}
+	p, r := f.openPolling()
+	posted := make(chan answer, 1)
+	go func() { posted <- p.post("4posted first\x1e4posted second") }()
+	<-entered
+	c := p.upgrade(r)
+	c.send("4by WebSocket")
+	_ = r.session.Send(NewMessage([]byte("from the server")))
+	c.expect("4from the server")
+	close(release)
+	(<-posted).expect(t, http.StatusOK, "ok")
+	f.expectMessages(r, "posted first", "posted second", "by WebSocket")
+}
+
+func TestUpgrade_SecondProbeLeavesTheFirstAlone(t *testing.T) {
+	f := onSockets(t, Options{})
+	p, r := f.openPolling()
+	first := p.probe()
+	refused := func() {
+		t.Helper()
+		if _, a := f.tryDial(socketQuery+"&sid="+p.sid, nil); a.status != http.StatusBadRequest || a.body != "Bad request" {
+			t.Errorf("got %d %q, want 400", a.status, a.body)
+		}
+	}
+	refused()
+	first.send("2probe")
+	first.expect("3probe")
+	refused()
+	first.send("5")
+	f.eventually("upgrade", func() bool { return r.session.Transport() == "websocket" })
+	refused()
+	first.send("4x")
+	f.expectMessages(r, "x")
+	p.get().expect(t, http.StatusBadRequest, badRequest)
+}
+
+func TestUpgrade_ProbeThatBreaksTheProtocolLeavesPollingAlone(t *testing.T) {
+	tests := map[string][]string{
+		"message first":       {"4hello"},
+		"CONNECT first":       {"40"},
+		"upgrade first":       {"5"},
+		"ping without probe":  {"2"},
+		"message after probe": {"2probe", "4hello"},
+		"probe twice":         {"2probe", "2probe"},
+		"upgrade with data":   {"2probe", "5x"},
+		"close":               {"2probe", "1"},
+	}
+	for name, packets := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := onSockets(t, Options{})
+			p, r := f.openPolling()
+			c := p.probe()
+			for _, packet := range packets {
+				c.send(packet)
+			}
+			c.expectCode(1002)
+			_ = c.conn.Close()
+			f.eventually("end of the probe", func() bool {
+				r.session.mu.Lock()
+				defer r.session.mu.Unlock()
+				return !r.session.probing
+			})
+			p.post("4still here").expect(t, http.StatusOK, "ok")
+			f.expectMessages(r, "still here")
+			poll := p.poll(r)
+			_ = r.session.Send(NewMessage([]byte("here, too")))
+			(<-poll).expect(t, http.StatusOK, "4here, too")
+			p.upgrade(r)
+		})
+	}
+}
+
+func TestUpgrade_ProbesThatAreResetLeaveNothing(t *testing.T) {
+	f := onSockets(t, Options{})
+	p, r := f.openPolling()
+	for range 100 {
+		c := p.probe()
+		c.send("2probe")
+		c.expect("3probe")
+		_ = c.conn.NetConn().(*net.TCPConn).SetLinger(0)
+		_ = c.conn.Close()
+		f.eventually("end of the probe", func() bool {
+			r.session.mu.Lock()
+			defer r.session.mu.Unlock()
+			return !r.session.probing
+		})
+	}
+	f.expectOpen(r)
+	p.upgrade(r)
+}
+
+func TestUpgrade_UnfinishedOneIsGivenUp(t *testing.T) {
+	inBubble(t, Options{}, func(f *fixture) {
+		for _, packets := range [][]string{{}, {"2probe"}} {
+			p, r := f.openPolling()
+			start := time.Now()
+			c := p.probe()
+			for _, packet := range packets {
+				c.send(packet)
+				c.expect("3probe")
+			}
+			c.expectGone()
+			if took := time.Since(start); took != 10*time.Second {
+				f.t.Errorf("given up after %v, want 10s", took)
+			}
+			p.post("4x").expect(f.t, http.StatusOK, "ok")
+			f.expectOpen(r)
+			p.upgrade(r)
+		}
+	})
+}
+
+func TestUpgrade_EndOfTheSessionEndsTheProbe(t *testing.T) {
+	f := onSockets(t, Options{})
+	p, r := f.openPolling()
+	c := p.probe()
+	c.send("2probe")
+	c.expect("3probe")
+	r.session.Close()
+	c.expectGone()
+	p.get().expect(t, http.StatusOK, "1")
+}
+
+func TestUpgrade_IsRefusedWhenSwitchedOff(t *testing.T) {
+	f := onSockets(t, Options{DisableUpgrades: true})
+	p, r := f.openPolling()
+	if _, a := f.tryDial(socketQuery+"&sid="+p.sid, nil); a.status != http.StatusBadRequest {
+		t.Errorf("got %d, want 400", a.status)
+	}
+	f.expectOpen(r)
+}
+
+func TestUpgrade_VolatileFindsTheWebSocketWritable(t *testing.T) {
+	f := onSockets(t, Options{})
+	p, r := f.openPolling()
+	c := p.upgrade(r)
+	f.eventually("writable", func() bool { return r.session.SendVolatile(NewMessage([]byte("v"))) })
+	c.expect("4v")
+}
