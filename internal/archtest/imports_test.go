@@ -176,11 +176,14 @@ func TestImports_RulesCatchWhatTheyForbid(t *testing.T) {
 }
 
 func TestImports_RulesAllowWhatTheyShould(t *testing.T) {
-	p := goPackage{ImportPath: module + "pkg/adapter/redis", Imports: []string{
-		"context", module + "pkg/adapter", module + "internal/msgpack", modRedis, modJSON + "/jsontext",
-	}}
-	if got := wrongImports(p); len(got) != 0 {
-		t.Errorf("got %q, want nothing", got)
+	for _, p := range []goPackage{
+		{ImportPath: module + "pkg/adapter/redis", Imports: []string{"context", module + "pkg/adapter", module + "internal/msgpack", modRedis}},
+		{ImportPath: module + "pkg/packet", Imports: []string{"encoding/base64", modJSON + "/jsontext"}},
+		{ImportPath: module + "test/integration", Imports: []string{"testing", module + "pkg/server", "example.com/anything"}},
+	} {
+		if got := wrongImports(p); len(got) != 0 {
+			t.Errorf("got %q, want nothing", got)
+		}
 	}
 }
 
