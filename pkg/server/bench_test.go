@@ -1,0 +1,190 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	gosync "sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/server"
+)
+
+// sink is a client's connection that takes whatever is written at once: its
+// writes go to /dev/null, so that a benchmark measures this code and the price
+// of a system call, with as many clients as it likes.
+type sink struct {
+	net.Conn
+	null   syscall.RawConn
+	in     *bytes.Reader // what the client sends
+	closed chan struct{}
+	once   gosync.Once // closes closed
+}
+
+// newSink is a WebSocket client that connects to the main namespace, joins room
+// and then only listens.
+func newSink(null syscall.RawConn, room string) *sink {
+	var in bytes.Buffer
+	for _, text := range []string{"40", `420["join",["` + room + `"]]`} {
+		in.Write([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}) // masked with zeros
+		in.WriteString(text)
+	}
+	return &sink{null: null, in: bytes.NewReader(in.Bytes()), closed: make(chan struct{})}
+}
+
+func (c *sink) SyscallConn() (syscall.RawConn, error) { return (*sinkRaw)(c), nil }
+
+func (c *sink) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}
+
+func (c *sink) Read([]byte) (int, error) {
+	<-c.closed
+	return 0, net.ErrClosed
+}
+
+func (c *sink) SetDeadline(time.Time) error      { return nil }
+func (c *sink) SetReadDeadline(time.Time) error  { return nil }
+func (c *sink) SetWriteDeadline(time.Time) error { return nil }
+func (c *sink) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c *sink) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c *sink) Write(b []byte) (int, error)      { return len(b), nil }
+
+// sinkRaw is the sink's descriptor: nothing to read after the first messages,
+// always room to write.
+type sinkRaw sink
+
+func (c *sinkRaw) Control(f func(uintptr)) error { return c.null.Control(f) }
+
+func (c *sinkRaw) Read(func(uintptr) bool) error {
+	<-c.closed
+	return net.ErrClosed
+}
+
+func (c *sinkRaw) Write(f func(uintptr) bool) error { return c.null.Write(f) }
+
+// hijackable is a response from which the sink is taken.
+type hijackable struct {
+	http.ResponseWriter
+	conn *sink
+}
+
+func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	// What the client sends comes as what the HTTP server has already read.
+	reader := bufio.NewReader(h.conn.in)
+	_, _ = reader.Peek(1)
+	return h.conn, bufio.NewReadWriter(reader, bufio.NewWriter(h.conn)), nil
+}
+
+// listen connects a sink to s.
+func listen(s *server.Server, null syscall.RawConn, room string) {
+	r := httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=websocket", nil)
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket",
+		"Sec-Websocket-Version": "13", "Sec-Websocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+	} {
+		r.Header.Set(name, value)
+	}
+	s.ServeHTTP(&hijackable{httptest.NewRecorder(), newSink(null, room)}, r)
+}
+
+// audience runs a server with clients that are sinks in rooms.
+func audience(tb testing.TB, clients int, room func(i int) string) *server.Server {
+	tb.Helper()
+	file, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	null, err := file.SyscallConn()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s, _ := start(tb, server.Options{})
+	joined := make(chan struct{}, clients)
+	server.On(s.Of("/"), "join", func(ctx context.Context, s *server.Socket, rooms []string) error {
+		err := s.Join(ctx, rooms...)
+		joined <- struct{}{}
+		return err
+	})
+	for i := range clients {
+		listen(s, null, room(i))
+	}
+	for range clients {
+		receive(tb, joined)
+	}
+	tb.Cleanup(func() { _ = file.Close() })
+	return s
+}
+
+var payload = map[string]any{"id": 12345, "text": strings.Repeat("x", 100)}
+
+// One broadcast to all members of a room, from Emit until the last write.
+func BenchmarkEmit_Fanout(b *testing.B) {
+	for _, clients := range []int{10, 1_000, 10_000} {
+		b.Run(fmt.Sprint(clients), func(b *testing.B) {
+			s := audience(b, clients, func(int) string { return "room" })
+			room := s.To("room")
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := room.Emit("msg", payload); err != nil {
+					b.Fatal(err)
+				}
+				server.Drain(s)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*clients), "ns/delivery")
+		})
+	}
+}
+
+// Broadcasts that come faster than they are written are joined.
+func BenchmarkEmit_Saturated(b *testing.B) {
+	const clients = 1_000
+	s := audience(b, clients, func(int) string { return "room" })
+	room := s.To("room")
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := room.Emit("msg", payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+	server.Drain(s)
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*clients), "ns/delivery")
+}
+
+// A room of ten among a thousand rooms.
+func BenchmarkEmit_SmallRoom(b *testing.B) {
+	s := audience(b, 10_000, func(i int) string { return fmt.Sprint("room", i/10) })
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.To("room500").Emit("msg", payload); err != nil {
+			b.Fatal(err)
+		}
+		server.Drain(s)
+	}
+}
+
+// What a broadcast allocates does not depend on how many get it.
+func TestEmit_AllocatesNothingPerReceiver(t *testing.T) {
+	allocations := func(clients int) float64 {
+		s := audience(t, clients, func(int) string { return "room" })
+		room := s.To("room")
+		return testing.AllocsPerRun(200, func() {
+			_ = room.Emit("msg", "text")
+			server.Drain(s)
+		})
+	}
+	few, many := allocations(10), allocations(1000)
+	t.Logf("allocations per broadcast: %v for 10 receivers, %v for 1,000", few, many)
+	if many > few+1 || many > 20 {
+		t.Errorf("a broadcast to 1,000 sockets allocates %v times, to 10 %v times", many, few)
+	}
+}
