@@ -155,7 +155,7 @@ const maxDateSeconds = 8_640_000_000_000
 
 // appendDate writes a time as Date.prototype.toJSON does.
 func appendDate(dst []byte, seconds, nanos int64) []byte {
-	if seconds < -maxDateSeconds || seconds >= maxDateSeconds {
+	if seconds < -maxDateSeconds || seconds > maxDateSeconds || seconds == maxDateSeconds && nanos > 0 {
 		return append(dst, "null"...)
 	}
 	t := time.Unix(seconds, nanos).UTC()

@@ -190,19 +190,19 @@ func readEnvelope(payload []byte) (e envelope, err error) {
 }
 
 // readMap calls member for each key, which reads the value.
-func readMap(r *msgpack.Reader, member func(key string, r *msgpack.Reader) error) error {
+func readMap(r *msgpack.Reader, member func(key []byte, r *msgpack.Reader) error) error {
 	n, err := r.MapLen()
 	for ; n > 0 && err == nil; n-- {
 		var key []byte
 		if key, err = r.Text(); err == nil {
-			err = member(string(key), r)
+			err = member(key, r)
 		}
 	}
 	return err
 }
 
-func (e *envelope) packetMember(key string, r *msgpack.Reader) (err error) {
-	switch key {
+func (e *envelope) packetMember(key []byte, r *msgpack.Reader) (err error) {
+	switch string(key) {
 	case "type":
 		kind, err := r.Int()
 		if err == nil && kind != int64(packet.Event) && kind != int64(packet.BinaryEvent) {
@@ -236,8 +236,8 @@ func isEvent(data []byte) bool {
 	return err == nil && n > 0 && (kind == msgpack.String || kind == msgpack.Int)
 }
 
-func (e *envelope) optionsMember(key string, r *msgpack.Reader) (err error) {
-	switch key {
+func (e *envelope) optionsMember(key []byte, r *msgpack.Reader) (err error) {
+	switch string(key) {
 	case "rooms":
 		e.broadcast.Rooms, err = readNames(r)
 		return err
@@ -275,13 +275,13 @@ func readNames(r *msgpack.Reader) ([]string, error) {
 	return names, nil
 }
 
-func (e *envelope) flag(key string, r *msgpack.Reader) error {
+func (e *envelope) flag(key []byte, r *msgpack.Reader) error {
 	value, err := r.Skip()
 	switch {
 	case err != nil:
-	case key == "volatile":
+	case string(key) == "volatile":
 		e.broadcast.Volatile = string(value) == "\xc3"
-	case key == "compress":
+	case string(key) == "compress":
 		e.broadcast.Uncompressed = string(value) == "\xc2"
 	}
 	return err

@@ -1,8 +1,6 @@
 package redis_test
 
 import (
-	"io"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -13,24 +11,11 @@ import (
 	"github.com/roomcast/roomcast/internal/testutil/tcpproxy"
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/adaptertest"
-	"github.com/roomcast/roomcast/pkg/adapter/redis"
 )
 
 func TestMain(m *testing.M) {
 	goredis.SetLogger(quiet{}) // it reports each refused dial to standard error
 	goleak.VerifyTestMain(m)
-}
-
-// newAdapter returns an adapter with a client of its own.
-func newAdapter(t testing.TB, addr string) *redis.Adapter {
-	t.Helper()
-	client := goredis.NewClient(&goredis.Options{Addr: addr})
-	t.Cleanup(func() { _ = client.Close() })
-	a, err := redis.New(client, redis.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
 }
 
 func TestConformance(t *testing.T) {

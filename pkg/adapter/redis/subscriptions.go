@@ -206,10 +206,10 @@ func (t *subscriptions) confirm(name string, pattern bool) {
 	}
 }
 
-// forget deletes s if nobody wants it and Redis owes no confirmation, which
-// would be taken for one of a later entry of that name.
+// forget deletes s if nobody wants it, nothing is to be sent, and Redis owes no
+// confirmation, which would be taken for one of a later entry of that name.
 func (t *subscriptions) forget(s *subscription) {
-	if !s.wanted() && !s.wired && s.pending == 0 {
+	if !s.wanted() && !s.wired && s.pending == 0 && !s.changed {
 		t.restored(s)
 		delete(t.entries, key{s.name, s.pattern})
 	}
