@@ -118,7 +118,7 @@ func (s *Server) child(parent *Namespace, name string) (*Namespace, error) {
 // expire removes a dynamic namespace that stayed empty.
 func (s *Server) expire(n *Namespace) {
 	s.mu.Lock()
-	unused := n.unused()
+	unused := n.unused() && !s.closing.Load()
 	if unused {
 		delete(s.namespaces, n.name)
 		n.pattern.remove(n)

@@ -42,7 +42,7 @@ type Server struct {
 // New returns a server that is ready to be mounted. It fails for options that
 // contradict each other, naming the field. With an adapter whose backend is away
 // it succeeds: the node serves its own clients and joins the others later. It
-// waits for the backend for 1 s at most.
+// waits for the backend for 2 s at most. The namespace "/" exists from the start.
 func New(options Options) (*Server, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
@@ -68,6 +68,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", errors.Join(err, e.Close(s.base)))
 	}
+	s.Of(packet.DefaultNamespace)
 	return s, nil
 }
 

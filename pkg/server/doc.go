@@ -1,0 +1,59 @@
+// Package server is a Socket.IO v4 server that scales out: what is emitted on one
+// node reaches every client, whichever node it is connected to.
+//
+// A Server is an http.Handler. It has namespaces (Of, OfFunc), a namespace has
+// sockets, one per client, and sockets are in rooms. Handlers are registered on
+// the namespace with On, Handle and the namespace's own methods, before or while
+// clients connect; all its sockets share them:
+//
+//	srv, err := server.New(server.Options{})
+//	chat := srv.Of("/")
+//	server.On(chat, "say", func(ctx context.Context, s *server.Socket, text string) error {
+//		return chat.To("lobby").Emit("said", text)
+//	})
+//	http.Handle("/socket.io/", srv)
+//
+// Events go out with Emit: of a Socket to its client, of a Broadcast (To, Except,
+// Local, Volatile) to the selected sockets of all nodes. Call asks a client and
+// waits for its acknowledgement.
+//
+// With Options.Adapter the server is one node of a cluster; without, it is a
+// cluster of one. Package adapter/redis connects nodes through Redis, where
+// Node.js servers with @socket.io/redis-adapter can be members too; package
+// adapter/memory connects several nodes of one process.
+//
+// # Guarantees
+//
+// Order. What one goroutine emits arrives at each socket in that order, whether
+// it is a broadcast, a direct emit or an acknowledgement. Events of one sender to
+// one room arrive in order on every node. Between senders there is no order.
+//
+// Once. A socket gets a broadcast once, also when it is in several of the
+// selected rooms. Delivery is at most once: what a client misses while it is
+// disconnected is not sent again.
+//
+// Receivers. On the emitting node they are the sockets that were in the selected
+// rooms when Emit was called.
+//
+// Join. A socket is a member of its rooms on this node at once, and when Join has
+// returned without an error, events that other nodes then emit to these rooms
+// arrive.
+//
+// Handlers. Those of one socket run one at a time, in the order in which its
+// events arrived; those of different sockets run concurrently. They hold up
+// neither acknowledgements nor heartbeats nor disconnections of their client. The
+// events that arrived before a disconnection are handled, and the handlers of
+// OnDisconnect run last.
+//
+// Nobody waits for a client. No call waits for a client but Call, which says so.
+// A client that does not read is closed when its send queue is full, and slows
+// nobody else. Queues are bounded; what is dropped is counted.
+//
+// The backend may fail. While it is away, events go on to reach this node's own
+// sockets, Emit does not wait and fails only when the publish queue is full, Join
+// says ErrDegraded, and Health says "degraded". A server starts without its
+// backend, and connects when it comes.
+//
+// Bad input ends the connection that sent it, and nothing else. So does a
+// handler's panic, which ends one socket.
+package server
