@@ -1,0 +1,2 @@
+// Package readme holds the programs that README.md shows, so that they compile.
+package readme
