@@ -6,16 +6,26 @@
 package integration
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 )
 
 // patience bounds every wait; a test that needs it has failed.
 const patience = 20 * time.Second
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goredis.SetLogger(quiet{})
+	goleak.VerifyTestMain(m)
+}
+
+// quiet keeps the Redis client from reporting each refused dial to standard error.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // eventually waits until condition holds, which is looked at often: for what
 // nobody announces, such as a node's health.

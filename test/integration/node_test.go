@@ -46,7 +46,7 @@ func startNodes(t testing.TB) (nodes []*node, redisAddr string) {
 func startNode(t testing.TB, redisAddr string, options server.Options) *node {
 	t.Helper()
 	client := goredis.NewClient(&goredis.Options{Addr: redisAddr})
-	options.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	options.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	bus, err := redis.New(client, redis.Options{Logger: options.Logger})
 	if err != nil {
 		t.Fatal(err)

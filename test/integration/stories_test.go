@@ -18,7 +18,7 @@ var stories = []string{
 	"severalArguments", "acknowledgements", "binary", "unicode", "loneSurrogates", "largePayload",
 	"namespaces", "dynamicNamespaces", "unknownNamespace", "middleware", "auth", "welcome",
 	"broadcasts", "membership", "volatile",
-	"serverDisconnect", "clientDisconnect", "crowd",
+	"serverDisconnect", "serverClose", "clientDisconnect", "crowd",
 }
 
 func TestClient_PlaysEveryStory(t *testing.T) {

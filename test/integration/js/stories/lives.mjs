@@ -16,26 +16,29 @@ async function watcher(stage, node) {
   };
 }
 
-export async function serverDisconnect(stage) {
+// kicked has the server disconnect a client, which learns why and stays away until it is told to come back.
+async function kicked(stage, close) {
   const left = await watcher(stage, 1);
-  for (const close of [false, true]) {
-    const socket = await stage.connect(0, { reconnection: true, reconnectionDelay: 1 });
-    const { id } = socket;
-    let attempts = 0;
-    socket.io.on("reconnect_attempt", () => attempts++);
-    const gone = next(socket, "disconnect");
-    socket.emit("kick", close);
-    assert.equal((await gone)[0], "io server disconnect");
-    assert.equal(await left(id), "server namespace disconnect");
-    assert.equal(socket.active, false);
-    await new Promise((resolve) => setTimeout(resolve, 50)); // 50 times what a client waits that does reconnect
-    assert.equal(attempts, 0, "the client stays away");
-    socket.connect();
-    await connected(socket);
-    assert.equal(await ask(socket, "echo", "back"), "back");
-    socket.disconnect();
-  }
+  const socket = await stage.connect(0, { reconnection: true, reconnectionDelay: 1 });
+  const { id } = socket;
+  let attempts = 0;
+  socket.io.on("reconnect_attempt", () => attempts++);
+  const gone = next(socket, "disconnect");
+  socket.emit("kick", close);
+  assert.equal((await gone)[0], "io server disconnect");
+  assert.equal(await left(id), "server namespace disconnect");
+  assert.equal(socket.active, false);
+  await new Promise((resolve) => setTimeout(resolve, 50)); // 50 times what a client waits that does reconnect
+  assert.equal(attempts, 0, "the client stays away");
+  socket.connect();
+  await connected(socket);
+  assert.equal(await ask(socket, "echo", "back"), "back");
 }
+
+export const serverDisconnect = (stage) => kicked(stage, false);
+
+// With close, the connection ends as well: in every phase of an upgrade, for which many clients try at once.
+export const serverClose = (stage) => Promise.all(Array.from({ length: 20 }, () => kicked(stage, true)));
 
 export async function clientDisconnect(stage) {
   const left = await watcher(stage, 2);
