@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -103,7 +104,13 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 		e.options.CORS.preflight(w, r)
 		return
 	}
-	query := r.URL.Query()
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		// The part that does not parse may be the session's id: without it this would
+		// be taken for a handshake.
+		e.refuse(w, r, &Refusal{Code: codeBadRequest, Message: messageBadRequest, Reason: reasonBadRequest, Err: err})
+		return
+	}
 	transport, id := query.Get("transport"), query.Get("sid")
 	s := e.session(id)
 	switch refusal := e.verify(r, transport, id, s); {

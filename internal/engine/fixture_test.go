@@ -65,7 +65,7 @@ func (r *recorder) messages() []string {
 
 // fixture is an engine behind an http.Server, and clients for it.
 type fixture struct {
-	t       *testing.T
+	t       testing.TB
 	engine  *Engine
 	base    string
 	client  *http.Client
@@ -79,7 +79,7 @@ type fixture struct {
 	patience time.Duration // bounds every wait for the server
 }
 
-func newFixture(t *testing.T, o Options) *fixture {
+func newFixture(t testing.TB, o Options) *fixture {
 	t.Helper()
 	f := &fixture{t: t, patience: patience, opened: make(chan *recorder, 10_000)}
 	if o.Logger == nil {
@@ -106,31 +106,31 @@ func (f *fixture) accept(s *Session) Receiver {
 }
 
 // onSockets serves on real sockets until the test ends.
-func onSockets(t *testing.T, o Options) *fixture {
+func onSockets(t testing.TB, o Options) *fixture {
 	t.Helper()
 	return serveSockets(t, o, nil)
 }
 
 // onTightSockets is onSockets with a kernel that takes little for a client that
 // does not read.
-func onTightSockets(t *testing.T, o Options) *fixture {
+func onTightSockets(t testing.TB, o Options) *fixture {
 	t.Helper()
 	f := serveSockets(t, o, func(conn net.Conn, state http.ConnState) {
 		if state == http.StateNew {
-			_ = conn.(*net.TCPConn).SetWriteBuffer(4096)
+			_ = conn.(*net.TCPConn).SetWriteBuffer(32 << 10)
 		}
 	})
 	f.dialer.NetDial = func(network, address string) (net.Conn, error) {
 		conn, err := net.Dial(network, address)
 		if err == nil {
-			err = conn.(*net.TCPConn).SetReadBuffer(4096)
+			err = conn.(*net.TCPConn).SetReadBuffer(128 << 10)
 		}
 		return conn, err
 	}
 	return f
 }
 
-func serveSockets(t *testing.T, o Options, onState func(net.Conn, http.ConnState)) *fixture {
+func serveSockets(t testing.TB, o Options, onState func(net.Conn, http.ConnState)) *fixture {
 	t.Helper()
 	f := newFixture(t, o)
 	server := httptest.NewUnstartedServer(f.engine)
@@ -151,7 +151,7 @@ func serveSockets(t *testing.T, o Options, onState func(net.Conn, http.ConnState
 }
 
 // onTLS serves on real sockets with TLS until the test ends.
-func onTLS(t *testing.T, o Options) *fixture {
+func onTLS(t testing.TB, o Options) *fixture {
 	t.Helper()
 	f := newFixture(t, o)
 	server := httptest.NewUnstartedServer(f.engine)
@@ -296,7 +296,7 @@ func (f *fixture) do(method, query, body string, header ...string) answer {
 }
 
 // expect compares status and body.
-func (a answer) expect(t *testing.T, status int, body string) {
+func (a answer) expect(t testing.TB, status int, body string) {
 	t.Helper()
 	if a.err != nil || a.status != status || a.body != body {
 		t.Errorf("got %d %q (%v), want %d %q", a.status, a.body, a.err, status, body)
@@ -325,7 +325,7 @@ func (f *fixture) openPolling() (*poller, *recorder) {
 	return &poller{f, sidOf(f.t, a.body)}, f.next()
 }
 
-func sidOf(t *testing.T, packet string) string {
+func sidOf(t testing.TB, packet string) string {
 	t.Helper()
 	packet, _, _ = strings.Cut(packet, "\x1e")
 	var open struct {
@@ -375,7 +375,7 @@ func (p *poller) upgrade(r *recorder) *peer {
 
 // peer is the client of a WebSocket.
 type peer struct {
-	t    *testing.T
+	t    testing.TB
 	conn *websocket.Conn
 	sid  string
 

@@ -37,7 +37,7 @@ func TestHeartbeat_MissingPongEndsTheSession(t *testing.T) {
 				if r.session.ended.Load() {
 					return
 				}
-				c.send("4x")
+				c.sendRaw(frame(0x81, "4x"))
 				<-time.After(time.Second)
 			}
 		}()

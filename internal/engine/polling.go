@@ -127,10 +127,10 @@ func (s *Session) serveGet(w http.ResponseWriter, r *http.Request) {
 	err = r.Context().Err()
 	if err == nil {
 		payload, last := s.takePayload()
-		err = s.engine.writePayload(w, payload)
 		if last {
-			s.engine.forget(s)
+			s.engine.forget(s) // before the client knows, so that its next request finds no session
 		}
+		err = s.engine.writePayload(w, payload)
 	}
 	if err != nil {
 		s.fail(ReasonTransportError, err)
@@ -333,10 +333,10 @@ func (s *Session) closeByClient() {
 	if !s.end(ReasonTransportClose, nil) {
 		return
 	}
+	s.engine.forget(s)
 	s.mu.Lock()
 	s.polling.push(noopMessage)
 	s.mu.Unlock()
-	s.engine.forget(s)
 }
 
 // closePolling leaves the close packet for the poll that waits or for the next
@@ -347,7 +347,7 @@ func (s *Session) closePolling() {
 	if s.polling.waiting == nil && !s.engine.isClosing() {
 		s.polling.linger = time.AfterFunc(lingerTime, func() { s.engine.forget(s) })
 	} else {
-		defer s.engine.forget(s)
+		s.engine.forget(s)
 	}
 	s.polling.push(closeMessage)
 }

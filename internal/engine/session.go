@@ -173,11 +173,11 @@ func (s *Session) fail(reason Reason, cause error) {
 		socket.abort()
 		return
 	}
+	s.engine.forget(s)
 	s.mu.Lock()
 	s.polling.clear()
 	s.polling.push(closeMessage)
 	s.mu.Unlock()
-	s.engine.forget(s)
 }
 
 // ending is why a session ended.

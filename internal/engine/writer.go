@@ -271,8 +271,8 @@ func (w *webSocket) failWrite(err error) {
 	w.queue, w.queued, w.written = nil, 0, 0
 	w.endWriting()
 	w.mu.Unlock()
+	w.lost(err) // before the reader can see the connection closed, and give that as the reason
 	w.drop()
-	w.lost(err)
 }
 
 // endWriting leaves the connection free. The caller holds mu.
