@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	gosync "sync"
 	"sync/atomic"
@@ -330,6 +331,31 @@ func grows(t *testing.T, limit int64, f func()) {
 	} else {
 		t.Logf("memory grew by %d KiB of at most %d KiB", grown>>10, limit>>10)
 	}
+}
+
+// peaks returns by how much the heap, garbage included, grew at most while f ran.
+func peaks(f func()) int64 {
+	size := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	before, stop := heap(), make(chan struct{})
+	var most int64
+	var sampling gosync.WaitGroup
+	sampling.Go(func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			metrics.Read(size)
+			most = max(most, int64(size[0].Value.Uint64())-before)
+			select {
+			case <-tick.C:
+			case <-stop:
+				return
+			}
+		}
+	})
+	f()
+	close(stop)
+	sampling.Wait()
+	return most
 }
 
 // descriptors counts the open files of this process.
