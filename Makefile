@@ -25,7 +25,7 @@ demo: client
 # The page falls back to the public CDN, so a machine without npm is no failure.
 client:
 	@if [ ! -e $(CLIENT) ] && [ ! -d $(JS)/node_modules/socket.io-client ] && command -v npm >/dev/null; then \
-	  npm ci --prefix $(JS) --silent --omit=dev || echo "npm could not fetch the browser client; the page will load it from the CDN"; \
+	  npm ci --prefix $(JS) --loglevel=error --omit=dev || echo "npm could not fetch the browser client; the page will load it from the CDN"; \
 	fi
 	@if [ -e $(JS)/node_modules/socket.io-client/dist/socket.io.min.js ]; then \
 	  cp $(JS)/node_modules/socket.io-client/dist/socket.io.min.js $(CLIENT); \
