@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
@@ -65,9 +63,8 @@ func (g *golden) broadcast() *adapter.Broadcast {
 func idleLink(namespace string, rooms ...string) *link {
 	h := newHealth(slog.New(slog.DiscardHandler))
 	a := &Adapter{opts: Options{Prefix: defaultPrefix, MaxMessageBytes: defaultMaxBytes}, timing: defaultTiming, health: h}
-	client := goredis.NewClient(&goredis.Options{Addr: "127.0.0.1:1"})
-	p := newPublisher(client, Options{Prefix: defaultPrefix, PublishQueueBytes: defaultMaxBytes}, defaultTiming, h)
-	b := &bus{publisher: p, subscriber: newSubscriber(client, defaultTiming, h, p, "probe")}
+	p := newPublisher(nil, Options{Prefix: defaultPrefix, PublishQueueBytes: defaultMaxBytes}, defaultTiming, h)
+	b := &bus{publisher: p, subscriber: newSubscriber(nil, defaultTiming, h, p, "probe")}
 	l := newLink(a, b, namespace, "self", func(*adapter.Message) {})
 	for _, room := range rooms {
 		if _, err := (&roomLink{l}).occupy(room); err != nil {

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,13 +69,12 @@ func (h *health) status() adapter.Status {
 }
 
 // drop counts n messages that did not travel.
-func (h *health) drop(why reason, n int, attrs ...slog.Attr) {
+func (h *health) drop(why reason, n int, attrs ...any) {
 	if n == 0 {
 		return
 	}
 	h.dropped[why].Add(uint64(n))
-	attrs = append(attrs, slog.String("reason", reasonNames[why]), slog.Int("messages", n))
-	h.logger.LogAttrs(context.Background(), slog.LevelWarn, "redis: messages dropped", attrs...)
+	h.logger.With(attrs...).Warn("redis: messages dropped", slog.String("reason", reasonNames[why]), slog.Int("messages", n))
 }
 
 // connecting forgets what was known.

@@ -16,6 +16,9 @@ type arrival struct {
 	payload string
 }
 
+// size is what a takes in memory, so that a queue of empty messages is bounded too.
+func (a *arrival) size() int { return len(a.payload) + len(a.channel) + 128 }
+
 // inbox is the queue between the subscriber, which must not wait, and a link. Its
 // goroutine lives while there is something in it.
 type inbox struct {
@@ -36,10 +39,10 @@ func (b *inbox) put(a arrival) bool {
 	if b.closed {
 		return true
 	}
-	if b.bytes > 0 && b.bytes+len(a.payload) > maxInboxBytes {
+	if b.bytes > 0 && b.bytes+a.size() > maxInboxBytes {
 		return false
 	}
-	b.bytes += len(a.payload)
+	b.bytes += a.size()
 	b.queue = append(b.queue, a)
 	if b.idle == nil {
 		b.idle = make(chan struct{})
@@ -56,7 +59,7 @@ func (b *inbox) drain() {
 				break
 			}
 			b.handle(a)
-			bytes += len(a.payload)
+			bytes += a.size()
 		}
 		batch = b.take(bytes)
 	}

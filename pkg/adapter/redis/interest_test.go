@@ -175,6 +175,7 @@ func TestInterest_TwoNodesOfOneProcessShareSubscriptions(t *testing.T) {
 	foreign.emit(t, "end of another prefix")
 	a.expect(t, "end")
 	b.expect(t, "end")
+	b.expect(t, "from a")
 	if a.count("to the room") != 0 || b.count("to the room") != 1 || b.count("from a") != 1 {
 		t.Errorf("a heard %v, b heard %v", a.heard, b.heard)
 	}

@@ -14,6 +14,7 @@ type outgoing struct {
 	channel string
 	body    body
 	queued  time.Time
+	probe   bool // nobody misses it
 }
 
 // body is a message in its wire form. As a pointer it is an argument that
@@ -32,6 +33,17 @@ func newOutgoing() *outgoing {
 // NoRetry implements goredis.Cmder: go-redis would send a pipeline again whose
 // replies were lost, and receivers would see its messages twice.
 func (o *outgoing) NoRetry() bool { return true }
+
+// countMessages returns how many of list are not probes.
+func countMessages(list []*outgoing) int {
+	n := 0
+	for _, o := range list {
+		if !o.probe {
+			n++
+		}
+	}
+	return n
+}
 
 func (o *outgoing) size() int64 {
 	return int64(len(o.channel) + len(o.body) + outgoingOverhead)

@@ -29,7 +29,7 @@ func TestInbox_BoundsBytesAndKeepsOrder(t *testing.T) {
 		open := make(chan struct{})
 		var heard []string
 		b := &inbox{handle: func(a arrival) { <-open; heard = append(heard, a.channel) }}
-		quarter := strings.Repeat("x", maxInboxBytes/4)
+		quarter := strings.Repeat("x", maxInboxBytes/4-1000)
 		for i, name := range []string{"1", "2", "3", "4", "5"} {
 			if got := b.put(arrival{channel: name, payload: quarter}); got != (i < 4) {
 				t.Errorf("message %s: room %v", name, got)
@@ -40,7 +40,7 @@ func TestInbox_BoundsBytesAndKeepsOrder(t *testing.T) {
 		if got := strings.Join(heard, ""); got != "1234" || b.bytes != 0 || b.idle != nil {
 			t.Errorf("handled %s, %d bytes left", got, b.bytes)
 		}
-		if !b.put(arrival{channel: "6", payload: quarter + quarter + quarter + quarter + "x"}) {
+		if !b.put(arrival{channel: "6", payload: strings.Repeat("x", maxInboxBytes+1)}) {
 			t.Error("an empty inbox refused a message")
 		}
 		synctest.Wait()

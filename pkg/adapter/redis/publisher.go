@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"errors"
+	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,7 +65,7 @@ func (p *publisher) discard(o *outgoing) {
 	if cap(o.body) > maxSpareBytes {
 		return
 	}
-	o.channel, o.body = "", o.body[:0]
+	o.channel, o.body, o.probe = "", o.body[:0], false
 	p.spare.Put(o)
 }
 
@@ -77,7 +79,7 @@ func (p *publisher) enqueue(o *outgoing) error {
 		return adapter.ErrClosed
 	}
 	if p.bytes+size > p.maxBytes {
-		p.health.drop(queueFull, 1)
+		p.health.drop(queueFull, countMessages([]*outgoing{o}))
 		return adapter.ErrQueueFull
 	}
 	p.bytes += size
@@ -106,11 +108,16 @@ func (p *publisher) run(ctx context.Context) {
 		}
 		for batch := p.take(); len(batch) > 0; batch = p.take() {
 			err := p.send(ctx, batch)
-			p.settle(batch)
-			if err != nil {
-				p.health.lost(err)
-				p.awaitRedis(ctx)
+			if err == nil {
+				p.settle(batch)
+				continue
 			}
+			p.giveUp(batch, err)
+			if ctx.Err() != nil {
+				return
+			}
+			p.health.lost(err)
+			p.awaitRedis(ctx)
 		}
 	}
 }
@@ -149,12 +156,10 @@ func (p *publisher) settle(batch []*outgoing) {
 }
 
 // send publishes batch in one round trip. An error means that Redis has not
-// confirmed all of it. Those messages are given up rather than sent again: Redis
-// may have passed them on before the connection broke.
+// confirmed all of it.
 func (p *publisher) send(ctx context.Context, batch []*outgoing) error {
 	target, err := p.target(ctx)
 	if err != nil {
-		p.health.drop(expired, len(batch))
 		return err
 	}
 	commands := make([]goredis.Cmder, len(batch))
@@ -165,17 +170,22 @@ func (p *publisher) send(ctx context.Context, batch []*outgoing) error {
 	pipe := target.Pipeline()
 	_ = pipe.BatchProcess(ctx, commands...)
 	_, err = pipe.Exec(ctx)
-	if err == nil {
-		return nil
-	}
-	failed := 0
-	for _, o := range batch {
-		if o.Err() != nil {
-			failed++
-		}
-	}
-	p.health.drop(expired, failed)
 	return err
+}
+
+// giveUp drops what send could not confirm, rather than sending it again: Redis
+// may have passed it on before the connection broke. Only what cannot have been
+// sent, since there was no connection, goes back to the head of the queue.
+func (p *publisher) giveUp(batch []*outgoing, err error) {
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.queue = append(batch, p.queue...)
+		return
+	}
+	lost := slices.DeleteFunc(slices.Clone(batch), func(o *outgoing) bool { return o.Err() == nil })
+	p.health.drop(expired, countMessages(lost))
+	p.settle(batch)
 }
 
 // target is where pipelines go. In a Redis Cluster that is the one master that
@@ -213,7 +223,7 @@ func (p *publisher) ping(ctx context.Context) error {
 		return err
 	}
 	err = target.Ping(ctx).Err()
-	if refusal := goredis.Error(nil); errors.As(err, &refusal) {
+	if _, refusal := errors.AsType[goredis.Error](err); refusal {
 		return nil // Redis is there; whether it takes messages is for PUBLISH to say
 	}
 	return err
@@ -230,7 +240,7 @@ func (p *publisher) expire() {
 	old := p.queue[:n:n]
 	p.queue = p.queue[n:]
 	p.mu.Unlock()
-	p.health.drop(expired, n)
+	p.health.drop(expired, countMessages(old))
 	p.settle(old)
 }
 
@@ -268,6 +278,6 @@ func (p *publisher) close() {
 	left := p.queue
 	p.queue = nil
 	p.mu.Unlock()
-	p.health.drop(expired, len(left))
+	p.health.drop(expired, countMessages(left))
 	p.settle(left)
 }

@@ -110,11 +110,11 @@ func (a *Adapter) Join(ctx context.Context, topic string, self adapter.NodeID, d
 	}
 	l := newLink(a, a.acquireBus(), topic, self, deliver)
 	err := l.subscribe(ctx)
-	if errors.Is(err, context.Canceled) {
-		_ = l.Close(ctx) // its caller has gone; what this could not wait for ends by itself
-		return nil, fmt.Errorf("redis: join %q: %w", topic, err)
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if err != nil && !errors.Is(err, adapter.ErrDegraded) { // ctx has ended
+		if errors.Is(err, context.Canceled) {
+			_ = l.Close(ctx) // its caller has gone; what this does not wait for ends by itself
+			return nil, fmt.Errorf("redis: join %q: %w", topic, err)
+		}
 		err = fmt.Errorf("%w: %w", adapter.ErrDegraded, err)
 	}
 	if err != nil {

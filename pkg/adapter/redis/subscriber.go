@@ -117,19 +117,29 @@ func (c *connection) serve(ctx context.Context) error {
 	c.complete = make(chan struct{}, 1)
 
 	living, cancel := context.WithCancel(ctx)
-	var failed error
+	defer cancel()
+	kept := make(chan error, 1)
 	var keeper sync.WaitGroup
 	keeper.Go(func() {
-		failed = c.keep(living)
+		kept <- c.keep(living)
 		_ = c.pubsub.Close() // which ends the read below
 	})
-	err := c.read()
+	read := c.read()
 	cancel()
 	keeper.Wait()
-	if failed != nil {
-		return failed
+	return firstCause(<-kept, read)
+}
+
+// firstCause returns the error that says most: either side ends because of the
+// other, and a call that finds the connection gone only says so of its context.
+func firstCause(kept, read error) error {
+	if kept != nil && !errors.Is(kept, context.Canceled) {
+		return kept
 	}
-	return err
+	if !errors.Is(read, context.Canceled) {
+		return read
+	}
+	return errors.New("redis: connection has ended")
 }
 
 // dial connects and subscribes to the probe channel.
@@ -253,7 +263,7 @@ func (c *connection) sendCommands() (again time.Time, err error) {
 // queue full is noticed by its silence.
 func (c *connection) sendProbe() {
 	o := c.publisher.message()
-	o.channel = c.probe
+	o.channel, o.probe = c.probe, true
 	o.body = append(o.body, c.probeText()...)
 	if c.publisher.enqueue(o) != nil {
 		c.publisher.discard(o)
