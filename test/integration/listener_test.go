@@ -88,31 +88,35 @@ func (l *listener) end(err error) {
 	l.wake = make(chan struct{})
 }
 
-// last returns the last number of a sender, or -1.
-func (l *listener) last(sender string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if heard := l.heard[sender]; len(heard) > 0 {
-		return heard[len(heard)-1]
-	}
-	return -1
-}
-
-// await waits until the listener has heard number, or a later one, of sender.
-func (l *listener) await(t testing.TB, sender string, number int) {
-	t.Helper()
+// hears waits until the listener has heard number, or a later one, of sender, and
+// says false when it took too long or the connection ended.
+func (l *listener) hears(sender string, number int) bool {
+	late := time.NewTimer(patience)
+	defer late.Stop()
 	for {
 		l.mu.Lock()
-		wake, ended := l.wake, l.ended
-		heard := l.heard[sender]
+		wake, ended, heard := l.wake, l.ended, l.heard[sender]
 		l.mu.Unlock()
 		if len(heard) > 0 && heard[len(heard)-1] >= number {
-			return
+			return true
 		}
 		if ended != nil {
-			t.Fatalf("the connection ended while waiting for number %d: %v", number, ended)
+			return false
 		}
-		receive(t, "the next number", wake)
+		select {
+		case <-wake:
+		case <-late.C:
+			return false
+		}
+	}
+}
+
+// await is hears for the test's own goroutine.
+func (l *listener) await(t testing.TB, sender string, number int) {
+	t.Helper()
+	if !l.hears(sender, number) {
+		l.expectConnected(t)
+		t.Fatalf("did not hear number %d of %s", number, sender)
 	}
 }
 
