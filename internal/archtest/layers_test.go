@@ -71,6 +71,7 @@ var places = map[string]place{
 var free = map[string]string{
 	"test":              "integration tests and benchmarks use whatever proves the point",
 	"internal/testutil": "starts what tests need: Redis, containers, proxies",
+	"internal/readme":   "the programs that README.md shows, as their readers would write them",
 }
 
 // neverBelow lists modules and packages that must not be reached from pkg/server

@@ -9,7 +9,7 @@ import (
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
-type Message struct{ Room, Text string }
+type message struct{ Room, Text string }
 
 func main() {
 	srv, err := server.New(server.Options{})
@@ -20,7 +20,7 @@ func main() {
 	server.On(chat, "enter", func(ctx context.Context, s *server.Socket, room string) error {
 		return s.Join(ctx, room)
 	})
-	server.On(chat, "say", func(ctx context.Context, s *server.Socket, m Message) error {
+	server.On(chat, "say", func(ctx context.Context, s *server.Socket, m message) error {
 		return chat.To(m.Room).Emit("said", s.ID(), m.Text)
 	})
 	http.Handle("/socket.io/", srv)
