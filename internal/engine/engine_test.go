@@ -16,7 +16,7 @@ import (
 )
 
 func TestEngine_CloseEndsEverySession(t *testing.T) {
-	f := onSockets(t, Options{})
+	f := onSockets(t, Options{CloseTimeout: 100 * time.Millisecond})
 	c, onSocket := f.openSocket()
 	p, waiting := f.openPolling()
 	idle, between := f.openPolling()
@@ -245,7 +245,7 @@ func (panicker) Closed(Reason, error) { panic("closed") }
 func TestEngine_LogNamesReasonsAndNeverTheSession(t *testing.T) {
 	var log strings.Builder
 	var mu sync.Mutex
-	f := onSockets(t, Options{Logger: slog.New(slog.NewTextHandler(writerFunc(func(b []byte) (int, error) {
+	f := onSockets(t, Options{CloseTimeout: 100 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(writerFunc(func(b []byte) (int, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		return log.Write(b)
