@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,6 +156,37 @@ func TestFault_KilledConnectionsAreReplaced(t *testing.T) {
 		b.await(t, adapter.Up)
 		b.emit(t, "after "+kind, "room")
 		a.expect(t, "after "+kind)
+	}
+}
+
+// TestFault_GoRedisDoesNotDialByItself holds go-redis to what subscriber.go makes
+// of it: a lost subscription costs one dial, which is ours.
+func TestFault_GoRedisDoesNotDialByItself(t *testing.T) {
+	t.Parallel()
+	server := redisserver.Start(t)
+	var dials atomic.Int64
+	dialer := goredis.NewDialer(&goredis.Options{DialTimeout: patience})
+	client := goredis.NewClient(&goredis.Options{
+		Addr: server.Addr(),
+		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if ctx.Err() == nil {
+				dials.Add(1)
+			}
+			return dialer(ctx, network, addr)
+		},
+	})
+	defer client.Close()
+	a := join(t, newAdapterWith(t, client, redis.Options{}), "/", "a")
+	for round := range uint64(3) {
+		before := dials.Load()
+		if err := newClient(t, server.Addr()).ClientKillByFilter(t.Context(), "type", "pubsub").Err(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "noticing", func() bool { return a.adapter.Status().Interruptions == round+1 })
+		a.await(t, adapter.Up)
+		if got := dials.Load() - before; got != 1 {
+			t.Errorf("round %d: %d dials, want 1", round, got)
+		}
 	}
 }
 

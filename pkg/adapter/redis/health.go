@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -69,12 +70,13 @@ func (h *health) status() adapter.Status {
 }
 
 // drop counts n messages that did not travel.
-func (h *health) drop(why reason, n int, attrs ...any) {
+func (h *health) drop(why reason, n int, attrs ...slog.Attr) {
 	if n == 0 {
 		return
 	}
 	h.dropped[why].Add(uint64(n))
-	h.logger.With(attrs...).Warn("redis: messages dropped", slog.String("reason", reasonNames[why]), slog.Int("messages", n))
+	attrs = append(attrs, slog.String("reason", reasonNames[why]), slog.Int("messages", n))
+	h.logger.LogAttrs(context.Background(), slog.LevelWarn, "redis: messages dropped", attrs...)
 }
 
 // connecting forgets what was known.
