@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"sync"
 
 	"github.com/alicebob/miniredis/v2"
 )
@@ -133,11 +134,14 @@ func reachable(a *net.TCPAddr) string {
 	return a.String()
 }
 
+// stop ends all nodes at the same time: each may have to wait for its clients.
 func (d *demo) stop() error {
-	var errs []error
-	for _, n := range d.nodes {
-		errs = append(errs, n.stop())
+	var wg sync.WaitGroup
+	errs := make([]error, len(d.nodes))
+	for i, n := range d.nodes {
+		wg.Go(func() { errs[i] = n.stop() })
 	}
+	wg.Wait()
 	if d.redis != nil {
 		d.redis.Close()
 	}
