@@ -56,6 +56,9 @@ func New(options Options, accept func(*Session) Receiver) (*Engine, error) {
 		WriteBufferPool:   &sync.Pool{},
 		CheckOrigin:       func(*http.Request) bool { return true }, // CORS was asked before
 		EnableCompression: o.PerMessageDeflate != nil,
+		Error: func(w http.ResponseWriter, r *http.Request, _ int, reason error) {
+			e.refuse(w, r, &Refusal{Code: codeBadRequest, Message: messageBadRequest, Reason: reasonBadRequest, Err: reason})
+		},
 	}
 	return e, nil
 }
@@ -186,6 +189,17 @@ func (e *Engine) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("engine: close: %w", ctx.Err())
 	}
+}
+
+// logged returns the text of an error, which may hold what a client has sent, in
+// a length that a log can bear. Handlers of slog quote it.
+func logged(err error) string {
+	const limit = 256
+	if err == nil {
+		return ""
+	}
+	text := err.Error()
+	return text[:min(len(text), limit)]
 }
 
 // guard turns a panic of f into an error.

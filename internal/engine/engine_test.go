@@ -192,6 +192,7 @@ func TestEngine_SlowHeadersAreGivenUp(t *testing.T) {
 func TestEngine_LargeHeadersAreRefused(t *testing.T) {
 	f := onSockets(t, Options{})
 	for name, header := range map[string]string{
+		"100 KB of Cookie":     "Cookie: " + strings.Repeat("x", 100<<10),
 		"1 MB of headers":      "X-Large: " + strings.Repeat("x", 1<<20),
 		"2,500 headers":        strings.Repeat("X-Many: xxxxxxxxxx\r\n", 2500) + "X-Last: x",
 		"Origin with NUL":      "Origin: https://a\x00b",

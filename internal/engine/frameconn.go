@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -237,6 +238,8 @@ func (f *frameConn) explain(err error) error {
 // that the library makes. Those take their place among the session's frames.
 func (f *frameConn) Write(p []byte) (int, error) {
 	if !f.socket.established {
+		// The library does not tell what it has negotiated, but its response does.
+		f.socket.deflate = bytes.Contains(p, []byte("\r\nSec-WebSocket-Extensions: permessage-deflate;"))
 		return f.Conn.Write(p)
 	}
 	return len(p), f.socket.sendControl(p)

@@ -57,7 +57,7 @@ func (e *Engine) openWebSocket(w http.ResponseWriter, r *http.Request, s *Sessio
 		socket.drop()
 		return false
 	}
-	socket.write(s.openPacket())
+	socket.write(s.openPacket(), false)
 	e.work.Go(socket.serve)
 	return true
 }

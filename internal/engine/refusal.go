@@ -82,7 +82,7 @@ func (f *Refusal) status(upgrade bool) int {
 // refuse answers a request that is refused, counts and logs it.
 func (e *Engine) refuse(w http.ResponseWriter, r *http.Request, f *Refusal) {
 	e.counters.countRefused(f.Reason)
-	e.options.Logger.Info("engine: request refused: "+f.Reason, "remote", r.RemoteAddr, "error", f.Err)
+	e.options.Logger.Info("engine: request refused: "+f.Reason, "remote", r.RemoteAddr, "error", logged(f.Err))
 	if e.options.OnRefused != nil {
 		e.options.OnRefused(r, *f)
 	}

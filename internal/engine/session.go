@@ -237,7 +237,7 @@ func (s *Session) announce(end ending) {
 	e.counters.gauge(s.Transport()).Add(-1)
 	e.counters.countClosed(end)
 	if end.cause != nil {
-		e.options.Logger.Info("engine: session closed: "+string(end.reason), "cause", end.cause)
+		e.options.Logger.Info("engine: session closed: "+string(end.reason), "cause", logged(end.cause))
 	}
 	e.work.Go(func() {
 		defer e.work.Done()

@@ -83,34 +83,15 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (e *Engine) upgradeConn(w http.ResponseWriter, r *http.Request, s *Session) (*webSocket, error) {
 	socket := &webSocket{engine: e, session: s}
 	// What the response got so far, such as CORS headers, belongs into the 101.
-	header := w.Header().Clone()
-	upgrader := e.upgrader
-	upgrader.Error = func(w http.ResponseWriter, r *http.Request, status int, reason error) {
-		e.refuse(w, r, &Refusal{Code: codeBadRequest, Message: messageBadRequest, Reason: reasonBadRequest, Err: reason})
-	}
-	conn, err := upgrader.Upgrade(&hijacker{w, socket}, r, header)
+	conn, err := e.upgrader.Upgrade(&hijacker{w, socket}, r, w.Header().Clone())
 	if err != nil {
 		return nil, err
 	}
 	conn.SetReadLimit(e.options.MaxPayload)
 	conn.SetPingHandler(socket.pong)
 	socket.conn = conn
-	socket.deflate = upgrader.EnableCompression && offersDeflate(r)
 	socket.established = true
 	return socket, nil
-}
-
-// offersDeflate repeats the library's decision, which it does not tell.
-func offersDeflate(r *http.Request) bool {
-	for _, line := range r.Header.Values("Sec-WebSocket-Extensions") {
-		for offer := range bytes.SplitSeq([]byte(line), []byte{','}) {
-			name, _, _ := bytes.Cut(offer, []byte{';'})
-			if string(bytes.TrimSpace(name)) == "permessage-deflate" {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // pong answers a WebSocket ping. Reading goes on when the queue has room.

@@ -64,7 +64,7 @@ func (w *webSocket) send(m *Message) error {
 	}
 	w.writing = true
 	w.mu.Unlock()
-	w.write(m)
+	w.write(m, false)
 	return nil
 }
 
@@ -79,8 +79,7 @@ func (w *webSocket) sendVolatile(m *Message) bool {
 	}
 	w.writing = true
 	w.mu.Unlock()
-	w.write(m)
-	return true
+	return w.write(m, true)
 }
 
 // sendControl sends a frame that the WebSocket library made.
@@ -108,7 +107,7 @@ func (w *webSocket) finish(last *Message) {
 	}
 	w.writing = true
 	w.mu.Unlock()
-	w.write(last)
+	w.write(last, false)
 }
 
 // abort ends the connection at once; what is queued is lost.
@@ -158,30 +157,36 @@ func (w *webSocket) form(m *Message) []byte {
 	return m.frames
 }
 
-// write writes m without blocking. The caller has set writing and does not hold mu.
-func (w *webSocket) write(m *Message) {
-	b := w.form(m)
-	var n int
+// write writes m without blocking and leaves the rest to a writer goroutine. A
+// volatile m is not taken if a socket takes nothing of it. The caller has set
+// writing and does not hold mu.
+func (w *webSocket) write(m *Message, volatile bool) (taken bool) {
+	b, n := w.form(m), 0
 	if w.frames.raw != nil {
 		var err error
 		if n, err = tryWrite(w.frames.raw, b); err != nil {
 			w.failWrite(err)
-			return
+			return false
 		}
+		taken = n > 0 || !volatile
+	} else {
+		taken = true
 	}
 	w.mu.Lock()
-	if n < len(b) {
+	if taken && n < len(b) {
 		w.queue = append([]*Message{m}, w.queue...)
 		w.written = n
 		w.queued += len(b) - n
 	}
-	if len(w.queue) == 0 {
+	idle := len(w.queue) == 0
+	if idle {
 		w.endWriting()
-		w.mu.Unlock()
-		return
 	}
 	w.mu.Unlock()
-	w.engine.work.Go(w.drain)
+	if !idle {
+		w.engine.work.Go(w.drain)
+	}
+	return taken
 }
 
 // drain writes the queue until it is empty.

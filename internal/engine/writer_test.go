@@ -118,6 +118,24 @@ func TestWriter_QueueBeyondTheLimitEndsTheSession(t *testing.T) {
 	other.expect("4unharmed")
 }
 
+func TestWriter_VolatileIsDroppedByAFullSocket(t *testing.T) {
+	f := onTightSockets(t, Options{})
+	c, r := f.openSocket()
+	m := NewMessage([]byte(strings.Repeat("x", 10_000)))
+	taken := 0
+	for r.session.SendVolatile(m) {
+		taken++
+	}
+	if n := r.session.QueuedBytes(); n >= m.Size() {
+		t.Errorf("%d bytes are queued, want less than a message", n)
+	}
+	for range taken {
+		c.expect("4" + strings.Repeat("x", 10_000))
+	}
+	f.eventually("writable", func() bool { return r.session.SendVolatile(NewMessage([]byte("again"))) })
+	c.expect("4again")
+}
+
 func TestWriter_DropVolatileQueuesUpToTheLimit(t *testing.T) {
 	f := onTightSockets(t, Options{MaxSendQueueBytes: 100_000, SlowConsumer: DropVolatile})
 	c, r := f.openSocket()
