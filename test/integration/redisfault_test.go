@@ -44,9 +44,7 @@ func TestRedis_KilledAndStartedAgainDisconnectsNobody(t *testing.T) {
 	for round, events := range []int{70, 140} {
 		redis.Kill()
 		noticed := awaitBus(t, "degraded", nodes...)
-		for i, s := range speakers { // the outage, of two and of four seconds
-			listeners[i][0].await(t, s.name, s.emitted()+events)
-		}
+		listeners[0][0].await(t, speakers[0].name, speakers[0].emitted()+events) // the outage, of two and of four seconds
 		redis.Restart()
 		start := time.Now()
 		hearEachOther(t, speakers, listeners)

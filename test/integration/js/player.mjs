@@ -36,3 +36,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   stage.clear();
   console.log(JSON.stringify(answer));
 }
+process.exit(0); // whatever a story that went wrong has left open
