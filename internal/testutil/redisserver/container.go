@@ -16,8 +16,8 @@ import (
 const image = "redis:7-alpine"
 
 const (
-	localDocker  = "/var/run/docker.sock"
 	hostOverride = "TESTCONTAINERS_HOST_OVERRIDE"
+	reaperOff    = "TESTCONTAINERS_RYUK_DISABLED"
 )
 
 // Addr returns the address of a Redis of the test's own: a container where a
@@ -34,12 +34,17 @@ func Addr(t testing.TB) string {
 	return Start(t).Addr()
 }
 
+// docker returns where the Docker engine listens.
+func docker() (network, addr string) {
+	if u, err := url.Parse(os.Getenv("DOCKER_HOST")); err == nil && u.Scheme != "" {
+		return u.Scheme, u.Host + u.Path
+	}
+	return "unix", "/var/run/docker.sock"
+}
+
 // dockerAnswers says whether a Docker engine can be reached.
 func dockerAnswers() bool {
-	network, addr := "unix", localDocker
-	if u, err := url.Parse(os.Getenv("DOCKER_HOST")); err == nil && u.Scheme != "" {
-		network, addr = u.Scheme, u.Host+u.Path
-	}
+	network, addr := docker()
 	c, err := net.DialTimeout(network, addr, time.Second)
 	if err != nil {
 		return false
@@ -49,13 +54,14 @@ func dockerAnswers() bool {
 }
 
 func startContainer(t testing.TB) (string, error) {
-	if os.Getenv(hostOverride) == "" && exists(localDocker) {
+	if network, _ := docker(); network == "unix" {
 		// Inside a container of its own, testcontainers would look for the published
 		// port at the bridge's gateway; a local engine publishes it here.
-		if err := os.Setenv(hostOverride, "localhost"); err != nil {
-			return "", err
-		}
+		setDefault(hostOverride, "localhost")
 	}
+	// The reaper is one more image, and a goroutine that leak checks would find.
+	// The container ends with the test anyway.
+	setDefault(reaperOff, "true")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	container, err := testcontainers.Run(ctx, image,
@@ -74,4 +80,11 @@ func startContainer(t testing.TB) (string, error) {
 		return "", err
 	}
 	return addr, await(addr)
+}
+
+// setDefault sets an environment variable that is not set.
+func setDefault(name, value string) {
+	if os.Getenv(name) == "" {
+		_ = os.Setenv(name, value)
+	}
 }

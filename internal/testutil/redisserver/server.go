@@ -5,7 +5,6 @@ package redisserver
 import (
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -113,10 +112,4 @@ func freeAddr(t testing.TB) string {
 	}
 	defer listener.Close()
 	return listener.Addr().String()
-}
-
-// exists says whether there is a file of that name.
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return err == nil
 }
