@@ -44,12 +44,14 @@ type Link interface {
 // broadcast to a room then travels only to nodes that have it. The server tells
 // it which rooms those are.
 type RoomObserver interface {
-	// RoomOccupied says that room has its first local member. It returns when
+	// RoomOccupied says that room has local members. It is called by each that
+	// comes, and so also for a room that is occupied already. It returns when
 	// broadcasts to that room will arrive, with an error that wraps ErrDegraded
 	// at once while the backend is known to be away (they will arrive after it is
 	// back), or with ctx's error.
 	RoomOccupied(ctx context.Context, room string) error
-	// RoomEmpty says that the last local member has left room. It does not block.
+	// RoomEmpty says that the last local member has left room, which may not be
+	// known. It does not block and calls nobody back: the server holds a lock.
 	RoomEmpty(room string)
 	// SocketIDs says that the ids of this node's sockets have 20 characters and
 	// end in suffix. Each such id names a room that is never announced by
