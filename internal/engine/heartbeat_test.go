@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +33,8 @@ func TestHeartbeat_MissingPongEndsTheSession(t *testing.T) {
 		c, r := f.openSocket()
 		p, polled := f.openPolling()
 		start := time.Now()
-		go func() { // other traffic is no pong
+		var writing sync.WaitGroup
+		writing.Go(func() { // other traffic is no pong
 			for {
 				if r.session.ended.Load() {
 					return
@@ -40,7 +42,7 @@ func TestHeartbeat_MissingPongEndsTheSession(t *testing.T) {
 				c.sendRaw(frame(0x81, "4x"))
 				<-time.After(time.Second)
 			}
-		}()
+		})
 		c.expect("2")
 		f.expectEnd(r, ReasonPingTimeout)
 		if took := time.Since(start); took != 45*time.Second {
@@ -52,7 +54,7 @@ func TestHeartbeat_MissingPongEndsTheSession(t *testing.T) {
 		if n := len(f.engine.snapshot()); n != 0 {
 			t.Errorf("%d sessions are left", n)
 		}
-		<-time.After(time.Second)
+		writing.Wait()
 	})
 }
 

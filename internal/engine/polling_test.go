@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -295,14 +296,15 @@ func TestPolling_SlowBodyIsGivenUp(t *testing.T) {
 		p, r := f.openPolling()
 		start := time.Now()
 		body, write := io.Pipe()
-		go func() {
+		var writing sync.WaitGroup
+		writing.Go(func() {
 			for {
 				if _, err := write.Write([]byte("4")); err != nil {
 					return
 				}
 				<-time.After(2 * time.Second)
 			}
-		}()
+		})
 		request, _ := http.NewRequest("POST", f.base+"?"+p.query(), body)
 		response, err := f.client.Do(request)
 		if err == nil {
@@ -312,7 +314,8 @@ func TestPolling_SlowBodyIsGivenUp(t *testing.T) {
 		if took := time.Since(start); took > 35*time.Second {
 			t.Errorf("took %v, want at most 35s", took)
 		}
-		<-time.After(3 * time.Second) // until the writer has noticed
+		_ = body.Close()
+		writing.Wait()
 	})
 }
 
