@@ -110,14 +110,18 @@ func (h *heartbeat) expire(l *beatList) {
 			break
 		}
 		h.unlink(s)
+		act := l.due
 		if l == &h.pings {
 			h.append(&h.pongs, s)
 		} else if s.receiving.Load() > 0 {
+			// The pong may wait behind the message that the receiver still has. The
+			// client wants to hear pings all the same, and one that has gone is
+			// noticed by writing to it.
 			h.append(&h.pongs, s)
-			continue
+			act = h.ping
 		}
 		h.mu.Unlock()
-		l.due(s)
+		act(s)
 		h.mu.Lock()
 	}
 	l.armed = false
