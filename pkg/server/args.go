@@ -77,6 +77,9 @@ func (r *reply) send(args ...any) error {
 	if err != nil {
 		return fmt.Errorf("server: encode acknowledgement: %w", err)
 	}
+	if err := r.socket.connection.server.checkAttachments(attachments); err != nil {
+		return err
+	}
 	return r.socket.send(&packet.Packet{
 		Type: packet.Ack, Namespace: r.socket.namespace.name, ID: r.id, HasID: true, Data: data, Attachments: attachments,
 	})

@@ -116,10 +116,15 @@ func (s *Server) encodeEvent(event string, args []any) (jsontext.Value, [][]byte
 	if err != nil {
 		return nil, nil, fmt.Errorf("server: encode event: %w", err)
 	}
+	return data, attachments, s.checkAttachments(attachments)
+}
+
+// checkAttachments fails for a packet on which clients would drop the connection.
+func (s *Server) checkAttachments(attachments [][]byte) error {
 	if len(attachments) > s.options.MaxAttachments {
-		return nil, nil, fmt.Errorf("%w: %d, at most %d", ErrTooManyAttachments, len(attachments), s.options.MaxAttachments)
+		return fmt.Errorf("%w: %d, at most %d", ErrTooManyAttachments, len(attachments), s.options.MaxAttachments)
 	}
-	return data, attachments, nil
+	return nil
 }
 
 // appendCopy appends to a copy, so that values sharing a slice never share what is added.

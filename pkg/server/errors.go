@@ -17,7 +17,7 @@ var (
 	ErrReservedEvent = errors.New("server: event name is reserved")
 	// ErrNamespace means that a namespace's name is not acceptable.
 	ErrNamespace = errors.New("server: invalid namespace name")
-	// ErrTooManyAttachments means that an event has more binary parts than
+	// ErrTooManyAttachments means that an event or acknowledgement has more binary parts than
 	// Options.MaxAttachments; clients drop the connection on such a packet.
 	ErrTooManyAttachments = errors.New("server: too many attachments")
 	// ErrTooManyRooms means that a join would exceed Options.MaxRoomsPerSocket.

@@ -192,7 +192,8 @@ func (s *Socket) enter(rooms []string) error {
 	if state == disconnected {
 		return ErrDisconnected
 	}
-	if limit := s.connection.server.options.MaxRoomsPerSocket; exceeds(len(s.rooms)+s.unknown(rooms), limit) {
+	limit := s.connection.server.options.MaxRoomsPerSocket
+	if most := len(s.rooms) + len(rooms); exceeds(most, limit) && exceeds(len(s.rooms)+s.unknown(rooms), limit) {
 		return fmt.Errorf("%w: at most %d", ErrTooManyRooms, limit)
 	}
 	if s.rooms == nil {
@@ -211,14 +212,15 @@ func (s *Socket) enter(rooms []string) error {
 	return nil
 }
 
-// unknown counts the rooms that s is not in.
-func (s *Socket) unknown(rooms []string) (n int) {
+// unknown counts the different rooms that s is not in.
+func (s *Socket) unknown(rooms []string) int {
+	others := make(map[string]struct{})
 	for _, room := range rooms {
-		if _, member := s.rooms[room]; !member {
-			n++
+		if _, member := s.rooms[room]; !member && room != s.id {
+			others[room] = struct{}{}
 		}
 	}
-	return n
+	return len(others)
 }
 
 // Leave takes the socket out of rooms, at once. The room of its own id cannot be left.
