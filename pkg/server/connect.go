@@ -178,7 +178,7 @@ func (c *connection) refuse(namespace string, err error) error {
 	var payload errorPayload
 	var known *ConnectError
 	if !errors.As(err, &known) {
-		c.server.log.Warn("connection to namespace refused", "namespace", clip(namespace), "error", err)
+		c.server.log.Warn("connection to namespace refused", "namespace", clip(namespace), "error", clip(err.Error()))
 		known = &ConnectError{Message: "internal error"}
 	}
 	payload.Message = known.Message

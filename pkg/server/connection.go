@@ -282,7 +282,8 @@ func (c *connection) wakeReader() {
 
 func isMain(namespace string) bool { return namespace == "" || namespace == packet.DefaultNamespace }
 
-// clip makes client text fit for a log line.
+// clip makes text that a client may have written, or an application made of such
+// text, fit for a log line.
 func clip(text string) string {
 	const most = 256
 	if len(text) > most {

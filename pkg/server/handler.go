@@ -160,12 +160,12 @@ func (r *registry) handle(ctx context.Context, s *Socket, p *packet.Packet) erro
 	}
 	for _, handle := range r.any {
 		if err := handle(ctx, s, string(name), args); err != nil {
-			return fmt.Errorf("event %q: %w", clip(string(name)), err)
+			return fmt.Errorf("event %s: %w", clip(string(name)), err)
 		}
 	}
 	for _, handle := range list {
 		if err := handle(ctx, s, args); err != nil {
-			return fmt.Errorf("event %q: %w", clip(string(name)), err)
+			return fmt.Errorf("event %s: %w", clip(string(name)), err)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"runtime/debug"
 	"sync"
 
@@ -103,12 +104,12 @@ func (s *Socket) guard(kind string, f func() error) (ok bool) {
 			server := s.connection.server
 			server.panics.Add(1)
 			server.log.Error("handler panicked", "handler", kind, "namespace", clip(s.requested), "socket", s.id,
-				"panic", v, "stack", string(debug.Stack()))
+				"panic", clip(fmt.Sprint(v)), "stack", string(debug.Stack()))
 			s.leave()
 		}
 	}()
 	if err := f(); err != nil {
-		s.connection.server.log.Warn("handler failed", "handler", kind, "namespace", clip(s.requested), "socket", s.id, "error", err)
+		s.connection.server.log.Warn("handler failed", "handler", kind, "namespace", clip(s.requested), "socket", s.id, "error", clip(err.Error()))
 		return false
 	}
 	return true
