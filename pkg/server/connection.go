@@ -80,6 +80,9 @@ func (c *connection) Binary(data []byte) error {
 func (c *connection) awaitAttachments() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closed {
+		return // while this packet was read; nobody would stop the timer
+	}
 	if c.attachments == nil {
 		c.attachments = time.AfterFunc(c.server.options.AttachmentTimeout, c.session.Close)
 	} else {

@@ -151,7 +151,9 @@ func TestHostileLog_PanicsAndErrorsWithClientText(t *testing.T) {
 	server.On(s.Of("/"), "panic", func(_ context.Context, _ *server.Socket, text string) error { panic("bad " + text) })
 	server.On(s.Of("/"), "error", func(_ context.Context, _ *server.Socket, text string) error { return errors.New("bad " + text) })
 	poison := "\\n\\u001b[31mEVIL" + strings.Repeat("E", 5000)
-	s.Of("/guarded").Use(func(_ context.Context, s *server.Socket) error { return errors.New("bad " + string(s.Handshake().Auth)) })
+	s.Of("/guarded").Use(func(_ context.Context, s *server.Socket) error {
+		return errors.New("bad " + string(s.Handshake().Auth))
+	})
 	c, _ := rawclient.Join(t, url, "/", nil)
 	c.Send(`0/guarded,{"a":"` + strings.Repeat("E", 5000) + `"}`)
 	c.Expect(`4/guarded,{"message":"internal error"}`)
