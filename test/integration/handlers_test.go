@@ -121,6 +121,10 @@ func serveLives(n *node, ns *server.Namespace) {
 		n.die()
 		return nil
 	})
+	server.On(ns, "stop", func(_ context.Context, s *server.Socket, _ struct{}) error {
+		n.work.Go(n.stop) // a handler that waits for all handlers would wait for itself
+		return nil
+	})
 	ns.OnDisconnect(func(_ context.Context, s *server.Socket, reason server.DisconnectReason) {
 		_ = s.Namespace().To("watchers").Emit("left", s.ID(), reason) // after Shutdown nobody is to be told
 	})

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,7 +25,8 @@ type node struct {
 	*server.Server
 	url string
 
-	web *httptest.Server
+	web  *httptest.Server
+	work sync.WaitGroup // what a story has set going
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // all that are open, also those that became WebSockets
@@ -68,6 +70,7 @@ func startNode(t testing.TB, redisAddr string, options server.Options) *node {
 		if err := s.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
+		n.work.Wait()
 		n.web.Close()
 		if err := client.Close(); err != nil {
 			t.Errorf("close the Redis client: %v", err)
@@ -98,6 +101,13 @@ func (n *node) die() {
 		}
 		_ = c.Close()
 	}
+}
+
+// stop says a last word and shuts the node down.
+func (n *node) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = errors.Join(n.Emit("last words"), n.Shutdown(ctx)) // clients see what went wrong
 }
 
 // awaitMembers waits until each node knows all others.

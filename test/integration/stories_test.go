@@ -33,14 +33,16 @@ func TestClient_PlaysEveryStory(t *testing.T) {
 	}
 }
 
-func TestClient_ReconnectsToAnotherNodeWhenItsOwnDies(t *testing.T) {
+func TestClient_ReconnectsToAnotherNode(t *testing.T) {
 	redisAddr := redisserver.Addr(t)
 	player := startPlayer(t)
 	for _, transport := range transports {
-		t.Run(transport, func(t *testing.T) {
-			nodes := []*node{startNode(t, redisAddr, server.Options{}), startNode(t, redisAddr, server.Options{})}
-			awaitMembers(t, nodes)
-			player.play(t, nil, scene{Story: "reconnection", Transport: transport, Nodes: urlsOf(nodes)})
-		})
+		for _, story := range []string{"reconnection", "shutdown"} { // when its own dies, and when it is told to stop
+			t.Run(story+"/"+transport, func(t *testing.T) {
+				nodes := []*node{startNode(t, redisAddr, server.Options{}), startNode(t, redisAddr, server.Options{})}
+				awaitMembers(t, nodes)
+				player.play(t, nil, scene{Story: story, Transport: transport, Nodes: urlsOf(nodes)})
+			})
+		}
 	}
 }

@@ -77,6 +77,23 @@ export async function reconnection(stage) {
   assert.deepEqual(await inbox.next(), ["welcome back"]);
 }
 
+// A node is told to stop. Its clients, in every phase of an upgrade, go to another node; those with a WebSocket hear
+// what it emitted last, which a polling client may miss between two requests.
+export async function shutdown(stage) {
+  const clients = await Promise.all(Array.from({ length: 20 }, async () => {
+    const socket = await stage.connect(0, { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 100 });
+    socket.io.uri = stage.nodes[1];
+    return { socket, inbox: new Inbox(socket), lost: next(socket, "disconnect") };
+  }));
+  clients[0].socket.emit("stop");
+  await Promise.all(clients.map(async ({ socket, inbox, lost }) => {
+    if (stage.transport === "websocket") assert.deepEqual(await inbox.next("the last words"), ["last words"]);
+    assert.match((await lost)[0], /^transport (close|error)$/);
+    await connected(socket);
+    assert.equal(await ask(socket, "echo", "here"), "here");
+  }));
+}
+
 // Many clients come in one moment; each is served, and each hears a broadcast.
 export async function crowd(stage) {
   const size = 200;
