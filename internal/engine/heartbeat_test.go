@@ -102,7 +102,7 @@ func TestHeartbeat_IsSuspendedWhileTheReceiverBlocks(t *testing.T) {
 		c.send("4block")
 		c.expect("2")
 		go c.send("3") // waits behind the message that blocks
-		c.expect("2") // the client hears pings while the receiver blocks
+		c.expect("2")  // the client hears pings while the receiver blocks
 		<-time.After(25 * time.Second)
 		f.expectOpen(r)
 		c.expect("2") // the pong was taken

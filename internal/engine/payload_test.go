@@ -25,7 +25,7 @@ func (r *payloadReceiver) Closed(Reason, error) {}
 // receive passes a payload to a session of its own.
 func receive(payload []byte) ([]string, error) {
 	r := &payloadReceiver{}
-	s := &Session{engine: &Engine{}, receiver: r}
+	s := &Session{engine: &Engine{options: Options{MaxSendQueueBytes: 1}}, receiver: r}
 	err := s.receivePayload(payload)
 	return r.got, err
 }

@@ -25,8 +25,9 @@ var (
 // polling is the state of a session that polls; Session.mu guards it. Between
 // two requests the session has no goroutine.
 type polling struct {
-	queue  []*Message
-	queued int
+	queue   []*Message
+	queued  int
+	changed chan struct{} // closed when the queue was emptied, if someone awaits it
 
 	waiting chan struct{}            // of the GET that waits; closed to release it
 	posting bool                     // a POST is being served
@@ -58,7 +59,27 @@ func (p *polling) releaseBody() {
 }
 
 // clear empties the queue.
-func (p *polling) clear() { p.queue, p.queued = nil, 0 }
+func (p *polling) clear() {
+	p.queue, p.queued = nil, 0
+	p.announce()
+}
+
+// awaitChange returns what is closed when the queue has been emptied or the
+// session ends.
+func (p *polling) awaitChange() <-chan struct{} {
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	return p.changed
+}
+
+// announce wakes those who await a change.
+func (p *polling) announce() {
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+}
 
 // sendPolling is Send while the session polls.
 func (s *Session) sendPolling(m *Message) error {
@@ -288,6 +309,8 @@ func (s *Session) receivePayload(payload []byte) error {
 		return fmt.Errorf("%w: not UTF-8", errPacket)
 	}
 	for more := true; more && !s.ended.Load(); {
+		// The ping deadline holds meanwhile: a client that does not poll must end.
+		s.AwaitSendQueue()
 		var packet []byte
 		packet, payload, more = cutPacket(payload)
 		if err := s.receivePolled(packet); err != nil {

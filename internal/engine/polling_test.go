@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -346,6 +347,35 @@ func TestPolling_QueueBeyondTheLimitEndsTheSession(t *testing.T) {
 	if a := p.get(); len(a.body) != 5001 {
 		t.Errorf("got %d bytes", len(a.body))
 	}
+}
+
+func TestPolling_PostsWaitForThePollsWhileHalfTheQueueIsUsed(t *testing.T) {
+	inBubble(t, Options{MaxSendQueueBytes: 1000}, func(f *fixture) {
+		f.onText = echo
+		p, r := f.openPolling()
+		packet := "4" + strings.Repeat("x", 300)
+		posted := make(chan answer, 1)
+		post := func() { posted <- p.post(strings.Repeat(packet+"\x1e", 9) + packet) }
+		go post()
+		for got := 0; got < 10; {
+			synctest.Wait()
+			if n := r.session.QueuedBytes(); n > 1000 {
+				t.Fatalf("%d bytes are queued", n)
+			}
+			got += strings.Count(p.get().body, "4x")
+		}
+		(<-posted).expect(t, http.StatusOK, "ok")
+		f.expectOpen(r)
+
+		// A client that never polls is not waited for any longer than a pong.
+		start := time.Now()
+		go post()
+		f.expectEnd(r, ReasonPingTimeout)
+		if took := time.Since(start); took > 46*time.Second {
+			t.Errorf("ended after %v", took)
+		}
+		<-posted
+	})
 }
 
 func TestPolling_VolatileNeedsAWaitingPoll(t *testing.T) {

@@ -135,6 +135,27 @@ func (s *Session) QueuedBytes() int {
 	return s.polling.queued
 }
 
+// AwaitSendQueue blocks while more than half of the send queue's limit is used,
+// until the session ends at the latest. Who answers a client's messages outside
+// of its Receiver calls it before each answer: a client that sends faster than it
+// reads is then slowed down, where it would be disconnected for a full queue.
+func (s *Session) AwaitSendQueue() {
+	for {
+		if socket := s.socket.Load(); socket != nil {
+			socket.awaitChange(socket.flows)
+			return
+		}
+		s.mu.Lock()
+		if s.ended.Load() || s.polling.queued <= int(s.engine.options.MaxSendQueueBytes/2) {
+			s.mu.Unlock()
+			return
+		}
+		changed := s.polling.awaitChange()
+		s.mu.Unlock()
+		<-changed
+	}
+}
+
 // Close ends the session with ReasonForcedClose. It does not block: what is
 // queued is still written, for CloseTimeout at most, then a WebSocket gets a
 // close frame; a polling client gets its close packet with the request that
@@ -201,6 +222,7 @@ func (s *Session) end(reason Reason, cause error) bool {
 		s.early = &ending{reason, cause}
 	}
 	s.polling.releaseBody()
+	s.polling.announce()
 	s.mu.Unlock()
 
 	s.engine.heartbeat.remove(s)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -95,5 +96,47 @@ func TestSession_HandshakeAndTransport(t *testing.T) {
 	}
 	if got := r.session.Handshake().Query().Get("transport"); got != "polling" {
 		t.Errorf("the handshake has become that of the upgrade: %q", got)
+	}
+}
+
+func TestSession_AwaitSendQueueSlowsAFastAnswererDown(t *testing.T) {
+	f := onTightSockets(t, Options{MaxSendQueueBytes: 200_000})
+	c, onSocket := f.openSocket()
+	p, polled := f.openPolling()
+	for _, r := range []*recorder{onSocket, polled} {
+		var answering sync.WaitGroup
+		answering.Go(func() {
+			for range 200 {
+				r.session.AwaitSendQueue()
+				if err := r.session.Send(NewMessage(make([]byte, 10_000))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for got := 0; got < 200; {
+			if r == onSocket {
+				c.read()
+				got++
+			} else {
+				got += strings.Count(p.get().body, "4\x00")
+			}
+		}
+		answering.Wait()
+		f.expectOpen(r)
+	}
+}
+
+func TestSession_AwaitSendQueueEndsWithTheSession(t *testing.T) {
+	f := onTightSockets(t, Options{MaxSendQueueBytes: 200_000})
+	_, onSocket := f.openSocket()
+	_, polled := f.openPolling()
+	for _, r := range []*recorder{onSocket, polled} {
+		for r.session.QueuedBytes() <= 100_000 {
+			_ = r.session.Send(NewMessage(make([]byte, 10_000)))
+		}
+		var waiting sync.WaitGroup
+		waiting.Go(r.session.AwaitSendQueue)
+		r.session.Close()
+		waiting.Wait()
 	}
 }

@@ -100,7 +100,7 @@ func (w *webSocket) pong(data string) error {
 	if err := w.send(&Message{frames: frame, uncompressed: true}); errors.Is(err, ErrSlowConsumer) {
 		return err // otherwise the connection ends anyway
 	}
-	w.awaitHalf()
+	w.awaitFlow()
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (w *webSocket) serve() {
 // read passes messages to the receiver until the connection or the session ends.
 func (w *webSocket) read() error {
 	for {
-		w.awaitHalf()
+		w.awaitFlow()
 		if err := w.readOne(w.session.receive); err != nil {
 			return err
 		}
@@ -163,17 +163,17 @@ func readAtMost(r io.Reader, buffer []byte, limit int64) ([]byte, error) {
 	}
 }
 
-// awaitHalf keeps the reader from taking more from a client that does not take
+// awaitFlow keeps the reader from taking more from a client that does not take
 // what it is sent.
-func (w *webSocket) awaitHalf() {
+func (w *webSocket) awaitFlow() {
 	w.mu.Lock()
-	half := w.half()
+	flows := w.flows()
 	w.mu.Unlock()
-	if half {
+	if flows {
 		return
 	}
 	since := w.session.suspend()
-	w.awaitChange(w.half)
+	w.awaitChange(w.flows)
 	w.session.resume(since)
 }
 

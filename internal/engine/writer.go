@@ -99,6 +99,7 @@ func (w *webSocket) finish(last *Message) {
 		return
 	}
 	w.stopped = true
+	w.announce()
 	w.dropTimer = time.AfterFunc(w.engine.options.CloseTimeout, w.drop)
 	if w.writing {
 		w.push(last)
@@ -114,6 +115,7 @@ func (w *webSocket) finish(last *Message) {
 func (w *webSocket) abort() {
 	w.mu.Lock()
 	w.stopped = true
+	w.announce()
 	w.mu.Unlock()
 	w.drop()
 }
@@ -310,9 +312,10 @@ func (w *webSocket) awaitChange(done func() bool) {
 	w.mu.Unlock()
 }
 
-// half says that at most half of the send queue's limit is used. The caller holds mu.
-func (w *webSocket) half() bool {
-	return w.queued <= int(w.engine.options.MaxSendQueueBytes/2)
+// flows says that at most half of the send queue's limit is used, or that it
+// does not matter any more. The caller holds mu.
+func (w *webSocket) flows() bool {
+	return w.stopped || w.queued <= int(w.engine.options.MaxSendQueueBytes/2)
 }
 
 // idle says that nothing is being written. The caller holds mu.
