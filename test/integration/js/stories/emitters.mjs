@@ -32,7 +32,8 @@ export async function emitter(stage) {
   await expect((...event) => io.to("a").except("b").emit(...event), 0);
   await expect((...event) => io.except("a").emit(...event), 2);
   await expect((...event) => io.to(sockets[2].id).emit(...event), 2);
-  await expect((...event) => io.volatile.emit(...event), 0, 1, 2);
+  // A polling client may miss a volatile event between two requests.
+  if (stage.transport === "websocket") await expect((...event) => io.volatile.emit(...event), 0, 1, 2);
   await expect((...event) => io.of("/chat").emit(...event), 3);
   await expect((...event) => io.of("/chat").to(chat.id).emit(...event), 3);
   await expect((...event) => io.to("nobody").emit(...event));
