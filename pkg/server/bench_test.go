@@ -174,6 +174,9 @@ func BenchmarkEmit_SmallRoom(b *testing.B) {
 
 // What a broadcast allocates does not depend on how many get it.
 func TestEmit_AllocatesNothingPerReceiver(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes pools forget")
+	}
 	allocations := func(clients int) float64 {
 		s := audience(t, clients, func(int) string { return "room" })
 		room := s.To("room")
