@@ -67,6 +67,8 @@ func (s *Socket) handleAll(box *inbox) {
 	for i := range box.packets {
 		p := &box.packets[i]
 		size := packetSize(p)
+		// A client that asks faster than it reads the answers is slowed down.
+		s.connection.session.AwaitSendQueue()
 		s.guard("event", func() error {
 			return s.namespace.handlers.current.Load().handle(s.Context(), s, p)
 		})
