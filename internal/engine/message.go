@@ -69,6 +69,21 @@ func (m *Message) Uncompressed() *Message {
 	return &Message{frames: m.frames, uncompressed: true}
 }
 
+// textOnly returns a Message with the same contents whose attachments are text
+// frames, in the form that polling has for them.
+func (m *Message) textOnly() *Message {
+	converted := &Message{uncompressed: m.uncompressed}
+	for rest := m.frames; len(rest) > 0; {
+		var first byte
+		var data []byte
+		if first, data, rest = cutFrame(rest); first == frameBinary {
+			first, data = frameText, appendBinary(nil, data)
+		}
+		converted.frames = append(appendFrameHeader(converted.frames, first, len(data)), data...)
+	}
+	return converted
+}
+
 // Size returns the number of bytes that m takes on a WebSocket that does not
 // compress. Send queues count messages by it.
 func (m *Message) Size() int { return len(m.frames) }

@@ -36,7 +36,7 @@ var (
 )
 
 // parsePacket splits a text packet into its type and its payload, which shares
-// the packet's memory. It accepts what a client may send in an open session:
+// the packet's memory. It is given no binary message in text form. It accepts what a client may send in an open session:
 // messages with any payload, the other types without one.
 func parsePacket(packet []byte) (kind byte, payload []byte, err error) {
 	if len(packet) == 0 {

@@ -9,7 +9,7 @@ import (
 // separator stands between two packets of a polling payload.
 const separator = 0x1e
 
-// binaryPrefix begins a binary message in a polling payload.
+// binaryPrefix begins a binary message that is sent as text.
 const binaryPrefix = 'b'
 
 // cutPacket returns the first packet of a payload and what follows its
@@ -18,7 +18,7 @@ func cutPacket(payload []byte) (packet, rest []byte, more bool) {
 	return bytes.Cut(payload, []byte{separator})
 }
 
-// decodeBinary returns the bytes of a binary packet of a payload, prefix included.
+// decodeBinary returns the bytes of a binary message that came as text, prefix included.
 func decodeBinary(packet []byte) ([]byte, error) {
 	encoded := packet[1:]
 	// The decoder would skip line breaks, which the grammar does not have.
@@ -33,7 +33,7 @@ func decodeBinary(packet []byte) ([]byte, error) {
 	return data[:n], nil
 }
 
-// appendBinary appends data as a binary packet of a payload.
+// appendBinary appends data as a binary message in text form.
 func appendBinary(dst, data []byte) []byte {
 	return base64.StdEncoding.AppendEncode(append(dst, binaryPrefix), data)
 }

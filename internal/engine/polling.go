@@ -186,6 +186,9 @@ func (s *Session) takePayload() (payload []byte, last bool) {
 	s.mu.Lock()
 	messages, ended := s.polling.queue, s.ended.Load()
 	s.polling.clear()
+	if ended && s.polling.linger != nil {
+		s.polling.linger.Stop()
+	}
 	s.mu.Unlock()
 	switch {
 	case len(messages) > 0:
@@ -313,22 +316,11 @@ func (s *Session) receivePayload(payload []byte) error {
 		s.AwaitSendQueue()
 		var packet []byte
 		packet, payload, more = cutPacket(payload)
-		if err := s.receivePolled(packet); err != nil {
+		if err := s.receivePacket(packet); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (s *Session) receivePolled(packet []byte) error {
-	if len(packet) == 0 || packet[0] != binaryPrefix {
-		return s.receivePacket(packet)
-	}
-	data, err := decodeBinary(packet)
-	if err != nil {
-		return err
-	}
-	return s.deliver(s.receiver.Binary, data)
 }
 
 // beginPost reports whether no other POST is being served.

@@ -284,6 +284,9 @@ func TestPolling_ClosePacketIsKeptForThirtySeconds(t *testing.T) {
 		p.post("4x").expect(t, http.StatusBadRequest, unknownSession)
 		p.get().expect(t, http.StatusOK, "4last\x1e1")
 		p.get().expect(t, http.StatusBadRequest, unknownSession)
+		if r.session.polling.linger.Stop() {
+			t.Error("the timer outlives the close packet")
+		}
 
 		p, r = f.openPolling()
 		r.session.Close()

@@ -281,8 +281,16 @@ func (s *Session) receive(binary bool, data []byte) error {
 	return s.receivePacket(data)
 }
 
-// receivePacket takes one text packet.
+// receivePacket takes one packet that came as text. Also on a WebSocket that may
+// be a binary message: some clients avoid binary frames.
 func (s *Session) receivePacket(packet []byte) error {
+	if len(packet) > 0 && packet[0] == binaryPrefix {
+		data, err := decodeBinary(packet)
+		if err != nil {
+			return err
+		}
+		return s.deliver(s.receiver.Binary, data)
+	}
 	kind, payload, err := parsePacket(packet)
 	switch {
 	case err != nil:

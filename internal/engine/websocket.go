@@ -43,6 +43,7 @@ type webSocket struct {
 	conn        *websocket.Conn
 	frames      frameConn
 	deflate     bool // compression was negotiated
+	textOnly    bool // the client wants no binary frames
 	established bool // the response was sent; set before the reader starts
 
 	mu        sync.Mutex  // guards what follows
@@ -81,7 +82,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // upgradeConn answers the handshake of a WebSocket. If it fails, the request has
 // been answered.
 func (e *Engine) upgradeConn(w http.ResponseWriter, r *http.Request, s *Session) (*webSocket, error) {
-	socket := &webSocket{engine: e, session: s}
+	socket := &webSocket{engine: e, session: s, textOnly: r.URL.Query().Get("b64") != ""}
 	// What the response got so far, such as CORS headers, belongs into the 101.
 	conn, err := e.upgrader.Upgrade(&hijacker{w, socket}, r, w.Header().Clone())
 	if err != nil {

@@ -43,6 +43,39 @@ func TestWebSocket_MessagesOfEverySizeAndKind(t *testing.T) {
 	})
 }
 
+func TestWebSocket_BinaryMayComeAsText(t *testing.T) {
+	f := onSockets(t, Options{})
+	c, r := f.openSocket()
+	c.send("4a")
+	c.send("bAQID")
+	c.send("b")
+	f.expectMessages(r, "a", "binary:\x01\x02\x03", "binary:")
+	c.send("bAQI") // no padding
+	f.expectEnd(r, ReasonParseError)
+}
+
+func TestWebSocket_ClientWithoutBinaryFramesGetsText(t *testing.T) {
+	f := onSockets(t, Options{})
+	message := NewMessage([]byte("a"), []byte{1, 2, 3}, nil)
+
+	c := f.dial(socketQuery + "&b64=1")
+	c.read()
+	r := f.next()
+	_ = r.session.Send(message)
+	r.session.SendVolatile(message)
+	c.expect("4a", "bAQID", "b")
+	c.expect("4a", "bAQID", "b")
+
+	p, r := f.openPolling()
+	c = p.dial(socketQuery + "&b64=1&sid=" + p.sid)
+	c.send("2probe")
+	c.expect("3probe")
+	_ = r.session.Send(message)
+	c.send("5")
+	c.expect("4a", "bAQID", "b")
+	f.expectOpen(r)
+}
+
 func TestWebSocket_MessageOfExactlyMaxPayloadIsAccepted(t *testing.T) {
 	onEveryConn(t, Options{MaxPayload: 1000}, func(t *testing.T, f *fixture) {
 		c, r := f.openSocket()

@@ -56,6 +56,7 @@ func tryWrite(raw syscall.RawConn, b []byte) (int, error) {
 // send writes m if the connection is free and queues what is left of it. It
 // fails with ErrClosed and ErrSlowConsumer.
 func (w *webSocket) send(m *Message) error {
+	m = w.fit(m)
 	w.mu.Lock()
 	if w.writing || w.stopped {
 		err := w.enqueue(m)
@@ -71,6 +72,7 @@ func (w *webSocket) send(m *Message) error {
 // sendVolatile is send for a message that may be dropped. It reports whether m
 // will be sent.
 func (w *webSocket) sendVolatile(m *Message) bool {
+	m = w.fit(m)
 	w.mu.Lock()
 	if w.writing || w.stopped {
 		taken := w.engine.options.SlowConsumer == DropVolatile && w.enqueue(m) == nil
@@ -126,7 +128,7 @@ func (w *webSocket) adopt(messages []*Message) (drain bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range messages {
-		w.push(m)
+		w.push(w.fit(m))
 	}
 	drain = !w.writing && len(messages) > 0 && !w.stopped
 	w.writing = w.writing || drain
@@ -149,6 +151,14 @@ func (w *webSocket) enqueue(m *Message) error {
 func (w *webSocket) push(m *Message) {
 	w.queue = append(w.queue, m)
 	w.queued += len(w.form(m))
+}
+
+// fit returns m, without binary frames if the client wants none.
+func (w *webSocket) fit(m *Message) *Message {
+	if w.textOnly {
+		return m.textOnly()
+	}
+	return m
 }
 
 // form returns the bytes of m as this connection wants them.
