@@ -249,8 +249,10 @@ func TestHostileQuantity_IdleClientsAreSmall(t *testing.T) {
 	}
 }
 
+// Reading stops at half of the send queue; the answers to what waits for handlers
+// then must fit into the other half.
 func TestHostileQuantity_PipelinedEchoesKeepTheirOrder(t *testing.T) {
-	v := besiege(t, server.Options{})
+	v := besiege(t, server.Options{MaxSendQueueBytes: 16 << 20})
 	c := v.join(t)
 	load := strings.Repeat("x", 20_000)
 	var sending gosync.WaitGroup
