@@ -32,6 +32,7 @@ type token struct {
 	unsigned bool   // Int: bits is a uint64
 	size     int    // Array: elements; Map: pairs
 	ext      int8   // Extension: its type
+	sized    bool   // Extension: its size is written out
 	body     []byte
 }
 
@@ -192,7 +193,9 @@ func (r *Reader) sized(kind Kind, width int) (token, error) {
 	if kind == Array || kind == Map {
 		return r.container(kind, n)
 	}
-	return r.body(kind, n)
+	t, err := r.body(kind, n)
+	t.sized = true
+	return t, err
 }
 
 func (r *Reader) container(kind Kind, n uint64) (token, error) {

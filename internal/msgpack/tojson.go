@@ -15,8 +15,9 @@ import (
 //
 // Values that JSON lacks come out as JSON.stringify would write what notepack.io
 // makes of them: timestamps as ISO strings, undefined, NaN and the infinities as
-// null, other extensions as an array of type and binary. Integers keep all their
-// digits, invalid UTF-8 becomes U+FFFD.
+// null, an ArrayBuffer of older versions as a binary, other extensions as an
+// array of type and binary. Integers keep all their digits, invalid UTF-8
+// becomes U+FFFD.
 func (r *Reader) AppendJSON(dst []byte, attachments [][]byte) ([]byte, [][]byte, error) {
 	w := jsonWriter{reader: r, dst: dst, attachments: attachments}
 	if err := w.value(0); err != nil {
@@ -111,7 +112,11 @@ func (w *jsonWriter) extension(t token) {
 		w.dst = appendDate(w.dst, seconds, nanos)
 		return
 	}
-	if t.ext == 0 && len(t.body) == 1 { // how older notepack versions write undefined
+	if t.ext == 0 && t.sized { // how older notepack versions write an ArrayBuffer
+		w.placeholder(t.body)
+		return
+	}
+	if t.ext == 0 && len(t.body) == 1 { // and undefined
 		w.dst = append(w.dst, "null"...)
 		return
 	}
@@ -122,8 +127,8 @@ func (w *jsonWriter) extension(t token) {
 	w.dst = append(w.dst, ']')
 }
 
-// timestamp reads the extension type −1 in its three sizes, and the type 0 with
-// eight bytes, which older notepack versions write for a Date.
+// timestamp reads the extension type −1 in its three sizes, and the type 0 of
+// fixed size with eight bytes, which older notepack versions write for a Date.
 func (t *token) timestamp() (seconds, nanos int64, ok bool) {
 	be := binary.BigEndian
 	switch {
@@ -134,7 +139,7 @@ func (t *token) timestamp() (seconds, nanos int64, ok bool) {
 		return int64(bits & (1<<34 - 1)), int64(bits >> 34), true
 	case t.ext == -1 && len(t.body) == 12:
 		return int64(be.Uint64(t.body[4:])), int64(be.Uint32(t.body)), true
-	case t.ext == 0 && len(t.body) == 8:
+	case t.ext == 0 && len(t.body) == 8 && !t.sized:
 		ms := int64(be.Uint64(t.body))
 		return floorDiv(ms, 1000), (ms - floorDiv(ms, 1000)*1000) * int64(time.Millisecond), true
 	}

@@ -182,6 +182,18 @@ func TestAppendJSON_BinariesAndExtensionsBecomeAttachments(t *testing.T) {
 	}
 }
 
+func TestAppendJSON_ArrayBuffersOfOlderVersionsAreBinaries(t *testing.T) {
+	r := NewReader(unhex(t, "95 c70100 01 c70800 0102030405060708 c8000200 0a0b c90000000000 d40000"))
+	got, attachments, err := r.AppendJSON(nil, nil)
+	want := `[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},{"_placeholder":true,"num":2},{"_placeholder":true,"num":3},null]`
+	if err != nil || string(got) != want {
+		t.Fatalf("got %s, %v, want %s", got, err, want)
+	}
+	if fmt.Sprint(attachments) != "[[1] [1 2 3 4 5 6 7 8] [10 11] []]" {
+		t.Errorf("attachments: got %v", attachments)
+	}
+}
+
 func TestAppendJSON_RefusesBrokenInput(t *testing.T) {
 	for _, packed := range []string{
 		"", "c1", "cc", "cd00", "ce000000", "cf00", "d0", "ca000000", "cb", "a261", "d9", "d90261", "dbffffffff61",
