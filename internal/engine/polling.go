@@ -58,6 +58,11 @@ func (p *polling) releaseBody() {
 	}
 }
 
+// closing says that what is queued ends with the close packet.
+func (p *polling) closing() bool {
+	return len(p.queue) > 0 && p.queue[len(p.queue)-1] == closeMessage
+}
+
 // clear empties the queue.
 func (p *polling) clear() {
 	p.queue, p.queued = nil, 0
@@ -150,6 +155,7 @@ func (s *Session) serveGet(w http.ResponseWriter, r *http.Request) {
 		payload, last := s.takePayload()
 		if last {
 			s.engine.forget(s) // before the client knows, so that its next request finds no session
+			s.abortProbe()
 		}
 		err = s.engine.writePayload(w, payload)
 	}
@@ -181,21 +187,26 @@ func (s *Session) beginPoll() (<-chan struct{}, error) {
 	return p.waiting, nil
 }
 
-// takePayload returns what is queued; last says that nothing will follow.
+// takePayload returns what is queued; last says that nothing will follow. The
+// close packet has a payload of its own: official clients lose what comes in the
+// same one, because they end at once and handle messages a moment later.
 func (s *Session) takePayload() (payload []byte, last bool) {
 	s.mu.Lock()
-	messages, ended := s.polling.queue, s.ended.Load()
+	defer s.mu.Unlock()
+	messages, closing, ended := s.polling.queue, s.polling.closing(), s.ended.Load()
 	s.polling.clear()
-	if ended && s.polling.linger != nil {
-		s.polling.linger.Stop()
-	}
-	s.mu.Unlock()
 	switch {
+	case closing && len(messages) > 1:
+		s.polling.push(closeMessage)
+		return encodePayload(messages[:len(messages)-1]), false
 	case len(messages) > 0:
 	case ended:
 		messages = []*Message{closeMessage}
 	default:
 		messages = []*Message{noopMessage}
+	}
+	if ended && s.polling.linger != nil {
+		s.polling.linger.Stop()
 	}
 	return encodePayload(messages), ended
 }
@@ -349,6 +360,7 @@ func (s *Session) closeByClient() {
 		return
 	}
 	s.engine.forget(s)
+	s.abortProbe()
 	s.mu.Lock()
 	s.polling.push(noopMessage)
 	s.mu.Unlock()

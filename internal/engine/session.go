@@ -181,8 +181,15 @@ func (s *Session) shutdown() {
 	if s.polling.linger != nil {
 		s.polling.linger.Stop()
 	}
+	probing := s.probing
 	s.mu.Unlock()
 	s.engine.forget(s)
+	if !probing {
+		return
+	}
+	// A client that has stopped polling would not hear of the end without its
+	// upgrade; Close of the engine waits for the probe.
+	time.AfterFunc(s.engine.options.CloseTimeout, s.abortProbe)
 }
 
 // fail ends the session and its connections at once.
@@ -195,6 +202,7 @@ func (s *Session) fail(reason Reason, cause error) {
 		return
 	}
 	s.engine.forget(s)
+	s.abortProbe()
 	s.mu.Lock()
 	s.polling.clear()
 	s.polling.push(closeMessage)
@@ -217,7 +225,7 @@ func (s *Session) end(reason Reason, cause error) bool {
 		return false
 	}
 	s.ended.Store(true)
-	probe, started := s.probe, s.receiver != nil
+	started := s.receiver != nil
 	if !started {
 		s.early = &ending{reason, cause}
 	}
@@ -228,9 +236,6 @@ func (s *Session) end(reason Reason, cause error) bool {
 	s.engine.heartbeat.remove(s)
 	if s.socket.Load() != nil {
 		s.engine.forget(s)
-	}
-	if probe != nil {
-		probe.abort()
 	}
 	if started {
 		s.announce(ending{reason, cause})

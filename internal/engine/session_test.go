@@ -79,7 +79,8 @@ func TestSession_MayBeClosedByItsReceiver(t *testing.T) {
 
 	p, r := f.openPolling()
 	p.post("4x\x1e4never delivered").expect(t, 200, "ok")
-	p.get().expect(t, 200, "4bye\x1e1")
+	p.get().expect(t, 200, "4bye")
+	p.get().expect(t, 200, "1")
 	f.expectEnd(r, ReasonForcedClose)
 	f.expectMessages(r, "x")
 }

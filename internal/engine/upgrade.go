@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // errProbe closes a probe that did not follow the protocol.
@@ -65,7 +67,7 @@ func (s *Session) setProbe(w *webSocket) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.probe = w
-	return !s.ended.Load()
+	return !s.ended.Load() || s.polling.closing()
 }
 
 // exchangeProbe waits for the probe, answers it, and waits for the upgrade packet.
@@ -93,6 +95,16 @@ func (w *webSocket) exchangeProbe() error {
 	})
 }
 
+// abortProbe ends the upgrade that is running, if any.
+func (s *Session) abortProbe() {
+	s.mu.Lock()
+	probe := s.probe
+	s.mu.Unlock()
+	if probe != nil {
+		probe.abort()
+	}
+}
+
 // releasePolls ends the poll that waits and keeps later ones from waiting.
 func (s *Session) releasePolls() {
 	s.mu.Lock()
@@ -103,14 +115,20 @@ func (s *Session) releasePolls() {
 
 // upgradeTo makes w the session's transport. What is queued goes out by it,
 // before what is sent from now on. What a POST that is being served brings is
-// received before anything that w brings.
+// received before anything that w brings. A session that Close has ended is
+// upgraded all the same: a client that has stopped polling for the upgrade would
+// hear of the end, and of what was sent before, nowhere else.
 func (s *Session) upgradeTo(w *webSocket) bool {
 	s.mu.Lock()
-	if s.ended.Load() {
+	ended := s.ended.Load()
+	if ended && !s.polling.closing() {
 		s.mu.Unlock()
 		return false
 	}
 	messages := s.polling.queue
+	if ended {
+		messages = messages[:len(messages)-1] // instead of the close packet there is a close frame
+	}
 	s.polling.clear()
 	s.polling.release()
 	s.probe, s.probing, s.probed = nil, false, false
@@ -121,9 +139,11 @@ func (s *Session) upgradeTo(w *webSocket) bool {
 		posted = make(chan struct{})
 		s.polling.posted = posted
 	}
-	s.engine.counters.upgraded.Add(1)
-	s.engine.counters.polling.Add(-1)
-	s.engine.counters.websocket.Add(1)
+	if !ended {
+		s.engine.counters.upgraded.Add(1)
+		s.engine.counters.polling.Add(-1)
+		s.engine.counters.websocket.Add(1)
+	}
 	s.mu.Unlock()
 
 	if drain {
@@ -131,6 +151,10 @@ func (s *Session) upgradeTo(w *webSocket) bool {
 	}
 	if posted != nil {
 		<-posted
+	}
+	if ended {
+		w.finish(closeFrame(websocket.CloseNormalClosure))
+		s.engine.forget(s)
 	}
 	return true
 }

@@ -217,8 +217,27 @@ func TestUpgrade_EndOfTheSessionEndsTheProbe(t *testing.T) {
 	c.send("2probe")
 	c.expect("3probe")
 	r.session.Close()
-	c.expectGone()
 	p.get().expect(t, http.StatusOK, "1")
+	c.expectGone()
+}
+
+// A client that is about to send its upgrade packet has stopped polling.
+func TestUpgrade_ClientHearsOfACloseInBetween(t *testing.T) {
+	f := onSockets(t, Options{})
+	p, r := f.openPolling()
+	c := p.probe()
+	c.send("2probe")
+	c.expect("3probe")
+	_ = r.session.Send(NewMessage([]byte("last")))
+	r.session.Close()
+	f.expectEnd(r, ReasonForcedClose)
+	c.send("5")
+	c.expect("4last")
+	c.expectCode(1000)
+	p.get().expect(t, http.StatusBadRequest, unknownSession)
+	if s := f.engine.Stats(); s.Upgraded != 0 || s.WebSocket != 0 || s.Polling != 0 {
+		t.Errorf("got %+v", s)
+	}
 }
 
 func TestUpgrade_IsRefusedWhenSwitchedOff(t *testing.T) {
