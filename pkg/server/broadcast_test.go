@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/roomcast/roomcast/internal/testutil/rawclient"
+	"github.com/roomcast/roomcast/pkg/adapter/memory"
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
@@ -111,6 +112,22 @@ func TestBroadcast_BinaryAcrossNodes(t *testing.T) {
 	there, _ := rawclient.Join(t, urls[1], "/", nil)
 	_ = servers[0].Emit("file", map[string]any{"body": []byte{0, 255}})
 	there.Expect(`51-["file",{"body":{"_placeholder":true,"num":0}}]`, "binary:\x00\xff")
+}
+
+// Clients drop the connection on a packet with too many attachments; not every
+// node of a cluster need know that.
+func TestBroadcast_TooManyAttachmentsOfAnotherNodeAreDropped(t *testing.T) {
+	bus := memory.New()
+	generous, _ := start(t, server.Options{Adapter: bus, MaxAttachments: 20})
+	strict, url := start(t, server.Options{Adapter: bus})
+	there, _ := rawclient.Join(t, url, "/", nil)
+	if err := errors.Join(generous.Emit("files", slices.Repeat([]any{[]byte{1}}, 11)...), generous.Emit("after")); err != nil {
+		t.Fatal(err)
+	}
+	there.Expect(`2["after"]`)
+	if got := strict.Health().BusDropped["too_many_attachments"]; got != 1 {
+		t.Errorf("%d broadcasts are counted as dropped, want 1", got)
+	}
 }
 
 // What one goroutine emits arrives in that order, whatever it is: broadcasts that

@@ -140,8 +140,14 @@ func (n *Namespace) join(ctx context.Context) {
 	n.interest.topic = topic
 }
 
-// deliver takes a broadcast of another node to this node's sockets.
+// deliver takes a broadcast of another node to this node's sockets. One with too
+// many attachments is dropped: it would cost all of them their connections.
 func (n *Namespace) deliver(b *adapter.Broadcast) {
+	if err := n.server.checkAttachments(b.Packet.Attachments); err != nil {
+		n.server.undeliverable.Add(1)
+		n.server.log.Warn("broadcast of another node dropped", "namespace", clip(n.name), "error", err)
+		return
+	}
 	receivers, except := n.resolve(b.Rooms, b.Except)
 	if len(receivers) == 0 {
 		return

@@ -30,6 +30,8 @@ type Server struct {
 	tasks   *tasks
 	panics  atomic.Uint64
 
+	undeliverable atomic.Uint64 // broadcasts of other nodes with too many attachments
+
 	closing atomic.Bool // no new clients; those that are here are being closed
 	closed  atomic.Bool // nothing can be emitted any more
 

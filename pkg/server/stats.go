@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -26,7 +27,11 @@ type Health struct {
 func (s *Server) Health() Health {
 	status := s.cluster.Status()
 	h := Health{
-		Ready: !s.closing.Load(), Bus: status.State.String(), BusSince: status.Since, BusDropped: status.Dropped,
+		Ready: !s.closing.Load(), Bus: status.State.String(), BusSince: status.Since, BusDropped: make(map[string]uint64),
+	}
+	maps.Copy(h.BusDropped, status.Dropped)
+	if n := s.undeliverable.Load(); n > 0 {
+		h.BusDropped["too_many_attachments"] = n
 	}
 	for _, member := range s.cluster.Members() {
 		h.Nodes = append(h.Nodes, string(member.ID))
