@@ -99,12 +99,13 @@ func (s *Server) newID() string {
 // Shutdown ends the server: it refuses new clients, closes all connections
 // without telling the clients to stay away (so that they reconnect elsewhere),
 // waits for handlers, and leaves the cluster. Sockets get ServerShutdown. What
-// was emitted before is sent first. It waits no longer than ctx and then returns
-// an error that wraps ctx's; handlers that ignore their context may then still
-// run, and another call goes on waiting for them.
+// was emitted before is sent first, but to a client that polls only if its request
+// waits. Shutdown waits no longer than ctx and then returns an error that wraps
+// ctx's; handlers that ignore their context may then still run, and another call
+// goes on waiting for them.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
-	sent := s.fanout.tasks.wait(ctx)
+	sent := s.fanout.flush(ctx)
 	left := s.engine.Close(ctx)
 	handled := s.tasks.wait(ctx) // the handlers of OnDisconnect may still emit to other nodes
 	s.closed.Store(true)
