@@ -81,6 +81,10 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError) // without effect if an answer has begun
 	}
+	if !isUpgrade(r) { // whose connection may be a session's
+		// net/http writes what the handler has left in its buffer, and waits for the client.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(e.options.WriteTimeout)) // where it is not supported, the server has its own
+	}
 }
 
 // enter counts a request in, unless the engine is closing.

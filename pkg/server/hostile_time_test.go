@@ -174,6 +174,54 @@ func TestHostileTime_AttachmentsWithheldWhilePingsAreAnswered(t *testing.T) {
 	})
 }
 
+// A polling client that asks on and on and never takes an answer is held back, but
+// not for ever: it owes pongs as well.
+func TestHostileTime_PostsWithoutPolls(t *testing.T) {
+	besiegeInBubble(t, server.Options{}, func(t *testing.T, v *victim) {
+		p := v.enter(t)
+		event := request("POST", p.query(), `42["echo","`+strings.Repeat("x", 900_000)+`"]`)
+		begin, status := time.Now(), http.StatusOK
+		conn, reader := p.pending("")
+		for status == http.StatusOK && time.Since(begin) < 75*time.Second {
+			var writing gosync.WaitGroup
+			writing.Go(func() { _, _ = io.WriteString(conn, event) })
+			_ = conn.SetDeadline(begin.Add(75 * time.Second))
+			response, err := http.ReadResponse(reader, nil)
+			if err == nil {
+				_, _ = io.Copy(io.Discard, response.Body)
+				status = response.StatusCode
+			}
+			writing.Wait()
+		}
+		if took := time.Since(begin); took > 70*time.Second {
+			t.Errorf("the session lives after %v without a poll", took)
+		}
+		p.ended()
+	})
+}
+
+// A client that does not read the answer to a request is not waited for.
+func TestHostileTime_AnswersThatAreNeverRead(t *testing.T) {
+	for name, text := range map[string]func(p *poller) string{
+		"refusal":   func(*poller) string { return request("GET", pollQuery+"&sid=unknown", "") },
+		"handshake": func(*poller) string { return request("GET", pollQuery, "") },
+		"POST":      func(p *poller) string { return request("POST", p.query(), "3") },
+		"PUT":       func(p *poller) string { return request("PUT", p.query(), "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			besiegeInBubble(t, server.Options{}, func(t *testing.T, v *victim) {
+				p := v.enter(t)
+				conn, _ := p.pending(text(p))
+				time.Sleep(15 * time.Second)
+				_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+				if n, err := conn.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+					t.Errorf("after 15 s the server still writes (%d bytes, %v)", n, err)
+				}
+			})
+		})
+	}
+}
+
 // The client writes until it is held back for longer than the server lets a write
 // wait, so at most 150 MB.
 func TestHostileQuantity_EchoesThatAreNeverRead(t *testing.T) {
@@ -249,10 +297,8 @@ func TestHostileQuantity_IdleClientsAreSmall(t *testing.T) {
 	}
 }
 
-// Reading stops at half of the send queue; the answers to what waits for handlers
-// then must fit into the other half.
 func TestHostileQuantity_PipelinedEchoesKeepTheirOrder(t *testing.T) {
-	v := besiege(t, server.Options{MaxSendQueueBytes: 16 << 20})
+	v := besiege(t, server.Options{})
 	c := v.join(t)
 	load := strings.Repeat("x", 20_000)
 	var sending gosync.WaitGroup
