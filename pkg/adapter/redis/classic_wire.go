@@ -88,6 +88,7 @@ type envelope struct {
 	from      string
 	namespace string
 	broadcast adapter.Broadcast // without its packet
+	selected  bool              // it says which rooms, if only that it means all
 	data      []byte            // MessagePack
 }
 
@@ -185,7 +186,10 @@ func readEnvelope(payload []byte) (e envelope, err error) {
 	if e.data == nil {
 		return e, adapter.ErrMalformed
 	}
-	err = readMap(&r, e.optionsMember)
+	if err = readMap(&r, e.optionsMember); err == nil && !e.selected {
+		// Every sender says it. Who leaves it out did not mean everybody.
+		err = adapter.ErrMalformed
+	}
 	return e, err
 }
 
@@ -239,6 +243,7 @@ func isEvent(data []byte) bool {
 func (e *envelope) optionsMember(key []byte, r *msgpack.Reader) (err error) {
 	switch string(key) {
 	case "rooms":
+		e.selected = true
 		e.broadcast.Rooms, err = readNames(r)
 		return err
 	case "except":

@@ -144,15 +144,14 @@ const (
 
 func TestClassic_ToleratesWhatNodeMayLeaveOut(t *testing.T) {
 	for name, payload := range map[string]string{
-		"no namespace":      packed("\x82\xa4type\x02\xa4data\x91\xa1e", goodOptions),
-		"namespace nil":     packed("\x83\xa4type\x02\xa4data\x91\xa1e\xa3nsp\xc0", goodOptions),
-		"binary event":      packed("\x83\xa4type\x05\xa4data\x91\xa1e\xa3nsp\xa1/", goodOptions),
-		"no options inside": packed(goodPacket, "\x80"),
-		"rooms nil":         packed(goodPacket, "\x82\xa5rooms\xc0\xa5flags\xc0"),
-		"unknown members":   packed("\x84\xa4type\x02\xa4data\x91\xa1e\xa3nsp\xa1/\xa3new\x93\x01\x02\x80", "\x81\xa4more\x81\xa1a\x90"),
-		"more elements":     "\x94\xa4node" + goodPacket + goodOptions + "\x01",
-		"a numeric event":   packed("\x83\xa4type\x02\xa4data\x91\x07\xa3nsp\xa1/", goodOptions),
-		"odd flags":         packed(goodPacket, "\x83\xa5rooms\x90\xa6except\x90\xa5flags\x83\xa8volatile\x01\xa8compress\xc0\xa7timeout\xcd\x10\x00"),
+		"no namespace":    packed("\x82\xa4type\x02\xa4data\x91\xa1e", goodOptions),
+		"namespace nil":   packed("\x83\xa4type\x02\xa4data\x91\xa1e\xa3nsp\xc0", goodOptions),
+		"binary event":    packed("\x83\xa4type\x05\xa4data\x91\xa1e\xa3nsp\xa1/", goodOptions),
+		"rooms nil":       packed(goodPacket, "\x82\xa5rooms\xc0\xa5flags\xc0"),
+		"unknown members": packed("\x84\xa4type\x02\xa4data\x91\xa1e\xa3nsp\xa1/\xa3new\x93\x01\x02\x80", "\x81\xa4more\x81\xa1a\x90"),
+		"more elements":   "\x94\xa4node" + goodPacket + goodOptions + "\x01",
+		"a numeric event": packed("\x83\xa4type\x02\xa4data\x91\x07\xa3nsp\xa1/", goodOptions),
+		"odd flags":       packed(goodPacket, "\x83\xa5rooms\x90\xa6except\x90\xa5flags\x83\xa8volatile\x01\xa8compress\xc0\xa7timeout\xcd\x10\x00"),
 	} {
 		l := idleLink("/")
 		m, err := l.openBroadcast(arrival{route: routeNamespace, channel: l.broadcasts, payload: payload})
@@ -182,6 +181,7 @@ func hostile() map[string]string {
 		"packet a string":      packed("\xa1x", goodOptions),
 		"no data":              packed("\x82\xa4type\x02\xa3nsp\xa1/", goodOptions),
 		"data a string":        packed("\x83\xa4type\x02\xa4data\xa1e\xa3nsp\xa1/", goodOptions),
+		"no rooms":             packed(goodPacket, "\x80"),
 		"data empty":           packed("\x83\xa4type\x02\xa4data\x90\xa3nsp\xa1/", goodOptions),
 		"event not a name":     packed("\x83\xa4type\x02\xa4data\x91\xc0\xa3nsp\xa1/", goodOptions),
 		"type unknown":         packed("\x83\xa4type\x2a\xa4data\x91\xa1e\xa3nsp\xa1/", goodOptions),
