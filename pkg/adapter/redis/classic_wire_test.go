@@ -148,7 +148,7 @@ func TestClassic_ToleratesWhatNodeMayLeaveOut(t *testing.T) {
 		"namespace nil":   packed("\x83\xa4type\x02\xa4data\x91\xa1e\xa3nsp\xc0", goodOptions),
 		"binary event":    packed("\x83\xa4type\x05\xa4data\x91\xa1e\xa3nsp\xa1/", goodOptions),
 		"rooms nil":       packed(goodPacket, "\x82\xa5rooms\xc0\xa5flags\xc0"),
-		"unknown members": packed("\x84\xa4type\x02\xa4data\x91\xa1e\xa3nsp\xa1/\xa3new\x93\x01\x02\x80", "\x81\xa4more\x81\xa1a\x90"),
+		"unknown members": packed("\x84\xa4type\x02\xa4data\x91\xa1e\xa3nsp\xa1/\xa3new\x93\x01\x02\x80", "\x82\xa5rooms\x90\xa4more\x81\xa1a\x90"),
 		"more elements":   "\x94\xa4node" + goodPacket + goodOptions + "\x01",
 		"a numeric event": packed("\x83\xa4type\x02\xa4data\x91\x07\xa3nsp\xa1/", goodOptions),
 		"odd flags":       packed(goodPacket, "\x83\xa5rooms\x90\xa6except\x90\xa5flags\x83\xa8volatile\x01\xa8compress\xc0\xa7timeout\xcd\x10\x00"),
