@@ -210,3 +210,42 @@ func TestOfFunc_ChildrenShareHandlersAndAreLimited(t *testing.T) {
 		t.Errorf("the pattern has %d sockets, want 2", n)
 	}
 }
+
+func TestConnect_EventsOfRefusedClientAreNotHandled(t *testing.T) {
+	s, url := start(t, server.Options{})
+	ns := s.Of("/x")
+	sent, handled := make(chan struct{}), make(chan struct{}, 1)
+	ns.OnConnect(func(context.Context, *server.Socket) error { <-sent; return errors.New("no") })
+	server.On(ns, "secret", func(context.Context, *server.Socket, struct{}) error { handled <- struct{}{}; return nil })
+	gone := make(chan struct{})
+	ns.OnDisconnect(func(context.Context, *server.Socket, server.DisconnectReason) { close(gone) })
+	c, _ := rawclient.Join(t, url, "/", nil)
+	c.Connect("/x", "")
+	c.Send(`2/x,["secret"]`)
+	c.ExpectNothing("/")
+	close(sent)
+	c.Expect("1/x,")
+	receive(t, gone)
+	select {
+	case <-handled:
+		t.Error("an event of a client that OnConnect has refused was handled")
+	default:
+	}
+}
+
+// Emitting to a namespace that no client has asked for yet must not open it to
+// clients that its pattern's middleware refuses.
+func TestOf_NameOfAPatternHasItsMiddlewares(t *testing.T) {
+	s, url := start(t, server.Options{})
+	pattern := s.OfFunc(func(_ context.Context, name string, _ *server.Handshake) bool { return strings.HasPrefix(name, "/org-") })
+	pattern.Use(func(context.Context, *server.Socket) error { return &server.ConnectError{Message: "members only"} })
+	if err := s.Of("/org-5").Emit("news"); err != nil {
+		t.Fatal(err)
+	}
+	c := rawclient.Dial(t, url, nil)
+	c.Send("0/org-5,")
+	c.Expect(`4/org-5,{"message":"members only"}`)
+	if s.Of("/org-5") != s.Of("org-5") || s.Of("/other") == s.Of("/org-5") {
+		t.Error("Of does not give the namespace of its name")
+	}
+}

@@ -5,15 +5,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/roomcast/roomcast/internal/engine"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
 
 // Of returns the namespace of that name, making it when it does not exist; a
-// slash is added in front if missing. A name that a pattern of OfFunc has already
-// accepted gives that namespace. Of panics for a name that cannot be one (longer
-// than MaxNamespaceLength, or with a comma): names in a program's text are
-// constants. A new namespace joins the adapter's topic of its name, for which Of
-// waits 1 s at most.
+// slash is added in front if missing. The patterns of OfFunc are asked first: the
+// namespace that one of them accepts has its handlers. Either way it stays for
+// good. Of panics for a name that cannot be one (longer than MaxNamespaceLength,
+// or with a comma): names in a program's text are constants. A new namespace joins
+// the adapter's topic of its name, for which Of waits 1 s at most.
 func (s *Server) Of(name string) *Namespace {
 	if name == "" || name[0] != '/' {
 		name = "/" + name
@@ -21,12 +22,17 @@ func (s *Server) Of(name string) *Namespace {
 	if !validNamespace(name, s.options.MaxNamespaceLength) {
 		panic(fmt.Errorf("%w: %q", ErrNamespace, name))
 	}
+	if n := s.find(name); n != nil {
+		<-n.ready
+		return n
+	}
+	parent := s.patternOf(name)
 	s.mu.Lock()
 	n, known := s.namespaces[name]
 	if !known {
-		n = newNamespace(s, name, newHandlers(), nil)
-		s.namespaces[name] = n
+		n = s.add(name, parent)
 	}
+	n.hold()
 	s.mu.Unlock()
 	if !known {
 		n.join(s.base)
@@ -35,10 +41,36 @@ func (s *Server) Of(name string) *Namespace {
 	return n
 }
 
+// patternOf returns the pattern that accepts name for the program itself, or nil.
+func (s *Server) patternOf(name string) *Namespace {
+	s.mu.RLock()
+	patterns := s.patterns
+	s.mu.RUnlock()
+	for _, parent := range patterns {
+		if parent.pattern.match(s.base, name, &Handshake{Handshake: &engine.Handshake{}}) {
+			return parent
+		}
+	}
+	return nil
+}
+
+// add makes a namespace, of a pattern unless parent is nil. The caller holds mu.
+func (s *Server) add(name string, parent *Namespace) *Namespace {
+	n := newNamespace(s, name, newHandlers(), nil)
+	if parent != nil {
+		n.handlers, n.pattern = parent.handlers, parent.pattern
+		n.pattern.add(n)
+		s.dynamic++
+	}
+	s.namespaces[name] = n
+	return n
+}
+
 // OfFunc returns a pattern: a namespace that stands for all those whose names
 // match accepts. It is asked, in the order of registration, when a client
 // connects to a namespace that does not exist, with that client's handshake; ctx
-// ends when the client goes. The namespace made then has the pattern's handlers;
+// ends when the client goes. Of asks it too, with a handshake of no client, in
+// which everything is empty. The namespace made then has the pattern's handlers;
 // without sockets it is removed after 60 s. What is emitted to a pattern goes to
 // all its namespaces of this moment that this node has.
 func (s *Server) OfFunc(match func(ctx context.Context, name string, h *Handshake) bool) *Namespace {
@@ -101,10 +133,7 @@ func (s *Server) child(parent *Namespace, name string) (*Namespace, error) {
 			s.mu.Unlock()
 			return nil, &ConnectError{Message: "too many namespaces"}
 		}
-		s.dynamic++
-		n = newNamespace(s, name, parent.handlers, parent.pattern)
-		s.namespaces[name] = n
-		parent.pattern.add(n)
+		n = s.add(name, parent)
 	}
 	n.hold()
 	s.mu.Unlock()
@@ -118,7 +147,9 @@ func (s *Server) child(parent *Namespace, name string) (*Namespace, error) {
 // expire removes a dynamic namespace that stayed empty.
 func (s *Server) expire(n *Namespace) {
 	s.mu.Lock()
-	unused := n.unused() && !s.closing.Load()
+	// A timer that fired while a client came and went finds another timer running,
+	// which then finds n removed, and perhaps the next namespace of that name.
+	unused := s.namespaces[n.name] == n && n.unused() && !s.closing.Load()
 	if unused {
 		delete(s.namespaces, n.name)
 		n.pattern.remove(n)
@@ -130,7 +161,8 @@ func (s *Server) expire(n *Namespace) {
 	}
 }
 
-// hold counts a socket that uses n, from before its middlewares run.
+// hold counts what uses n: a socket, from before its middlewares run, or a call
+// of Of, which never ends.
 func (n *Namespace) hold() {
 	if n.pattern == nil {
 		return
