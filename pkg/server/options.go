@@ -105,7 +105,8 @@ type Options struct {
 	// MaxAttachmentBytes bounds the binary parts of one packet from a client.
 	// Default MaxAttachments × MaxPayload.
 	MaxAttachmentBytes int64
-	// MaxJSONDepth bounds the nesting of what clients send. Default 1,000.
+	// MaxJSONDepth bounds the nesting of what clients send. Default 1,000, which is
+	// also what travels between nodes over Redis.
 	MaxJSONDepth int
 	// MaxNamespacesPerConnection bounds the namespaces that one client has joined at
 	// a time. Default 100; negative: off.
