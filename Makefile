@@ -43,10 +43,12 @@ lint: fmt
 	$(GO) tool staticcheck -tags integration ./...
 
 # The house rules of internal/archtest and the seeds of all fuzz targets are
-# among the tests. One summary counts them all.
+# among the tests. Allocations can only be counted without the race detector.
+# One summary counts them all.
 test: tools client lint
 	@{ failed=0; \
 	  $(GO) test -json -race -shuffle=on ./... || failed=1; \
+	  $(GO) test -json -run '^TestAllocations_' ./internal/... ./pkg/... || failed=1; \
 	  $(GO) test -json -race -shuffle=on -p 1 -tags integration ./test/... || failed=1; \
 	  exit $$failed; } | $(GO) run ./internal/testcount
 

@@ -39,22 +39,6 @@ func TestMessage_CopiesWhatItIsMadeOf(t *testing.T) {
 	}
 }
 
-func TestMessage_IsMadeWithTwoAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	var scratch [256]byte
-	allocations := testing.AllocsPerRun(1000, func() {
-		text := append(scratch[:0], `2["message",{"hello":"world"}]`...)
-		sink = NewMessage(text)
-	})
-	if allocations != 2 { // the Message and its frames
-		t.Errorf("got %v allocations, want 2", allocations)
-	}
-}
-
-var sink *Message
-
 func TestJoin(t *testing.T) {
 	a, b := NewMessage([]byte("a"), []byte("1")), NewMessage([]byte("b"))
 	if got := Join([]*Message{a}); got != a {

@@ -204,49 +204,6 @@ func TestWriter_ReadingStopsWhileHalfTheQueueIsUsed(t *testing.T) {
 	f.expectOpen(r)
 }
 
-func TestWriter_NothingIsAllocatedPerReceiver(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	f := onSockets(t, Options{PingInterval: time.Hour})
-	c, r := f.openSocket()
-	var reading sync.WaitGroup
-	reading.Go(func() { _, _ = io.Copy(io.Discard, c.conn.NetConn()) })
-	m := NewMessage([]byte(strings.Repeat("x", 128)))
-	allocations := testing.AllocsPerRun(2000, func() { _ = r.session.Send(m) })
-	if allocations != 0 {
-		t.Errorf("got %v allocations per message, want 0", allocations)
-	}
-	_ = c.conn.Close()
-	reading.Wait()
-}
-
-func TestWriter_ReceivingAllocatesLittle(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	f := onSockets(t, Options{PingInterval: time.Hour})
-	got := make(chan struct{}, 1)
-	f.engine.accept = func(s *Session) Receiver { return &signal{got} }
-	c := f.dial(socketQuery)
-	c.read()
-	message := frame(0x81, "4"+strings.Repeat("x", 128))
-	allocations := testing.AllocsPerRun(2000, func() {
-		c.sendRaw(message)
-		<-got
-	})
-	if allocations > 1 { // the WebSocket library's reader
-		t.Errorf("got %v allocations per message, want at most 1", allocations)
-	}
-}
-
-// signal tells of each message.
-type signal struct{ got chan struct{} }
-
-func (s *signal) Text([]byte) error    { s.got <- struct{}{}; return nil }
-func (s *signal) Binary([]byte) error  { return nil }
-func (s *signal) Closed(Reason, error) {}
-
 func TestWriter_TLSClosesWithoutWaitingForTheClient(t *testing.T) {
 	f := onTLS(t, Options{MaxSendQueueBytes: 100_000})
 	c, r := f.openSocket()

@@ -126,7 +126,7 @@ func TestIndex_ConcurrentUse(t *testing.T) {
 	}
 }
 
-func TestIndex_MembersDoesNotAllocate(t *testing.T) {
+func TestAllocations_NonePerLookup(t *testing.T) {
 	x := New[int]()
 	for i := range 1000 {
 		x.Add("a", i)

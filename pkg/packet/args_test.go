@@ -167,16 +167,3 @@ func TestMarshalEvent_Concurrently(t *testing.T) {
 	}
 	wg.Wait()
 }
-
-func TestMarshalEvent_Allocations(t *testing.T) {
-	type small struct {
-		A int    `json:"a"`
-		B string `json:"b"`
-	}
-	for name, arg := range map[string]any{"raw": jsontext.Value(`{"a":1}`), "string": "text", "struct": small{1, "x"}, "bytes": []byte("x")} {
-		n := testing.AllocsPerRun(200, func() { _, _, _ = MarshalEvent("e", arg) })
-		if n > 2 && !raceEnabled {
-			t.Errorf("%s: got %v allocations, want at most 2", name, n)
-		}
-	}
-}

@@ -171,23 +171,3 @@ func BenchmarkEmit_SmallRoom(b *testing.B) {
 		server.Drain(s)
 	}
 }
-
-// What a broadcast allocates does not depend on how many get it.
-func TestEmit_AllocatesNothingPerReceiver(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector makes pools forget")
-	}
-	allocations := func(clients int) float64 {
-		s := audience(t, clients, func(int) string { return "room" })
-		room := s.To("room")
-		return testing.AllocsPerRun(200, func() {
-			_ = room.Emit("msg", "text")
-			server.Drain(s)
-		})
-	}
-	few, many := allocations(10), allocations(1000)
-	t.Logf("allocations per broadcast: %v for 10 receivers, %v for 1,000", few, many)
-	if many > few+1 || many > 20 {
-		t.Errorf("a broadcast to 1,000 sockets allocates %v times, to 10 %v times", many, few)
-	}
-}
