@@ -70,7 +70,7 @@ type reply struct {
 }
 
 func (r *reply) send(args ...any) error {
-	if r.sent.Swap(true) {
+	if r.sent.Load() {
 		return nil
 	}
 	data, attachments, err := packet.MarshalArgs(args...)
@@ -79,6 +79,9 @@ func (r *reply) send(args ...any) error {
 	}
 	if err := r.socket.connection.server.checkAttachments(attachments); err != nil {
 		return err
+	}
+	if r.sent.Swap(true) { // only now: what cannot be sent leaves room for a refusal
+		return nil
 	}
 	return r.socket.send(&packet.Packet{
 		Type: packet.Ack, Namespace: r.socket.namespace.name, ID: r.id, HasID: true, Data: data, Attachments: attachments,

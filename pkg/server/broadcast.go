@@ -78,13 +78,14 @@ func (b Broadcast) Emit(event string, args ...any) error {
 	}
 	var errs []error
 	for _, child := range n.pattern.namespaces() {
-		errs = append(errs, b.emit(child, data, attachments))
+		if child.isReady() { // one that is still joining has no sockets, and is not waited for
+			errs = append(errs, b.emit(child, data, attachments))
+		}
 	}
 	return errors.Join(errs...)
 }
 
 func (b Broadcast) emit(n *Namespace, data jsontext.Value, attachments [][]byte) error {
-	<-n.ready
 	p := packet.Packet{Type: packet.Event, Namespace: n.name, Data: data, Attachments: attachments}
 	var err error
 	if !b.local && n.topic != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/roomcast/roomcast/pkg/adapter"
 	"slices"
 	"strings"
 	"testing"
@@ -267,4 +268,42 @@ func TestBroadcast_EventBeforeDisconnectArrives(t *testing.T) {
 			}
 		}
 	}
+}
+
+// joiner is a backend whose joins of one topic wait.
+type joiner struct {
+	topic    string
+	joining  chan struct{} // closed when one waits
+	released chan struct{}
+}
+
+func (j *joiner) Join(_ context.Context, topic string, _ adapter.NodeID, _ func(*adapter.Message)) (adapter.Link, error) {
+	if topic == j.topic {
+		close(j.joining)
+		<-j.released
+	}
+	return j, nil
+}
+
+func (j *joiner) Publish(context.Context, *adapter.Message) error { return nil }
+func (j *joiner) Close(context.Context) error                     { return nil }
+
+func TestEmit_ToPatternDoesNotWaitForJoiningNamespaces(t *testing.T) {
+	backend := &joiner{"/child", make(chan struct{}), make(chan struct{})}
+	s, url := start(t, server.Options{Adapter: backend})
+	pattern := s.OfFunc(func(context.Context, string, *server.Handshake) bool { return true })
+	sync(pattern)
+	c := rawclient.Dial(t, url, nil)
+	c.Send("0/child,")
+	receive(t, backend.joining)
+	emitted := make(chan error, 1)
+	go func() { emitted <- pattern.Emit("early") }()
+	if err := receive(t, emitted); err != nil {
+		t.Error(err)
+	}
+	close(backend.released)
+	if reply := c.Next(); !strings.HasPrefix(reply, "0/child,") {
+		t.Errorf("first came %q, want the reply to CONNECT", reply)
+	}
+	c.ExpectNothing("/child")
 }

@@ -78,18 +78,29 @@ func (c *connection) newSocket(p packet.Packet) (*Socket, error) {
 // introduce finds the socket's namespace unless n is it, asks its middlewares,
 // accepts the client and goes on as the socket's goroutine.
 func (s *Socket) introduce(n *Namespace) {
-	if err := s.admit(n); err != nil {
-		s.reject(err)
+	err := errExit
+	defer func() { // also when a handler has ended the goroutine
+		if err != nil {
+			s.reject(err)
+		} else {
+			s.run()
+		}
+	}()
+	if err = s.admit(n); err != nil {
 		return
 	}
 	for _, handle := range s.namespace.handlers.current.Load().connect {
+		s.refused = true // unless handle says otherwise
 		if !s.guard("connect", func() error { return handle(s.Context(), s) }) {
 			s.leave()
-			break
+			return
 		}
+		s.refused = false
 	}
-	s.run()
 }
+
+// errExit means that a middleware has ended its goroutine.
+var errExit = errors.New("server: middleware called runtime.Goexit")
 
 // errGone means that the client went, or was disconnected, while it was connecting.
 var errGone = &ConnectError{Message: "disconnected"}
@@ -142,24 +153,14 @@ func (s *Socket) askMiddlewares() error {
 }
 
 // accept connects the client, and says false when it has gone meanwhile. A client
-// that has the reply gets every broadcast from then on, and none before: so its
-// reply takes a place in the fan-out queue, and the socket can be selected before
-// that place is reached.
+// that has the reply gets everything from then on, and nothing before: so its
+// reply takes a place in the fan-out queue in one step with the socket's becoming
+// connected.
 func (s *Socket) accept() bool {
-	s.mu.Lock()
-	gone := s.state.Load() != connecting
-	if !gone {
-		s.state.Store(accepted)
-	}
-	s.mu.Unlock()
-	if gone {
-		return false
-	}
 	s.connection.settled()
 	data := jsontext.Value(`{"sid":"` + s.id + `"}`)
 	p := packet.Packet{Type: packet.Connect, Namespace: s.namespace.name, Data: data}
-	s.connection.server.fanout.addAnd(delivery{one: s, message: encode(&p, false)}, s.register)
-	return true
+	return s.connection.server.fanout.addIf(delivery{one: s, message: encode(&p, false)}, s.register)
 }
 
 // reject refuses the client; it may try again on the same connection.

@@ -237,7 +237,9 @@ func TestConnect_EventsOfRefusedClientAreNotHandled(t *testing.T) {
 // clients that its pattern's middleware refuses.
 func TestOf_NameOfAPatternHasItsMiddlewares(t *testing.T) {
 	s, url := start(t, server.Options{})
-	pattern := s.OfFunc(func(_ context.Context, name string, _ *server.Handshake) bool { return strings.HasPrefix(name, "/org-") })
+	pattern := s.OfFunc(func(_ context.Context, name string, _ *server.Handshake) bool {
+		return strings.HasPrefix(name, "/org-")
+	})
 	pattern.Use(func(context.Context, *server.Socket) error { return &server.ConnectError{Message: "members only"} })
 	if err := s.Of("/org-5").Emit("news"); err != nil {
 		t.Fatal(err)

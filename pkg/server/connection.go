@@ -169,11 +169,11 @@ func (c *connection) drop(s *Socket, forget bool) {
 	}
 }
 
-// settled ends the wait for a first namespace.
+// settled ends the wait for a first namespace, unless the client is out of it again.
 func (c *connection) settled() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.lonely != nil {
+	if c.lonely != nil && c.joined > 0 {
 		c.lonely.Stop()
 		c.lonely = nil
 	}
@@ -194,15 +194,12 @@ func (c *connection) sockets() []*Socket {
 }
 
 // disconnect takes the client out of all its namespaces, in order with all that
-// was emitted before, and closes the session.
-func (c *connection) disconnect() {
-	sockets := c.sockets()
-	for _, s := range sockets {
+// was emitted before, and closes the session. asked may have left already.
+func (c *connection) disconnect(asked *Socket) {
+	for _, s := range c.sockets() {
 		s.leave()
 	}
-	if len(sockets) > 0 {
-		_ = sockets[0].write(delivery{one: sockets[0], close: true})
-	}
+	_ = asked.write(delivery{one: asked, close: true})
 }
 
 // Closed implements engine.Receiver. It may run while Text waits for room.

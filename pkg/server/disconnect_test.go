@@ -102,3 +102,11 @@ func TestDisconnect_OneNamespaceLeavesTheOthers(t *testing.T) {
 	_ = s.Of("/chat").Emit("chat")
 	c.Expect(`2/chat,["chat"]`)
 }
+
+func TestDisconnect_ClosesTheConnectionOfClientThatLeft(t *testing.T) {
+	s, url := start(t, server.Options{})
+	s.Of("/").OnDisconnect(func(_ context.Context, s *server.Socket, _ server.DisconnectReason) { s.Disconnect(true) })
+	c, _ := rawclient.Join(t, url, "/", nil)
+	c.Send("1")
+	c.ExpectClose()
+}

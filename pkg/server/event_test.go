@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -312,4 +313,45 @@ func TestEvent_WrongArgumentsAreTheClientsProblem(t *testing.T) {
 		c.Send(`2["n",` + value + `]`)
 	}
 	c.ExpectNothing("/")
+}
+
+func TestEvent_HandlerThatExitsItsGoroutineEndsItsSocketOnly(t *testing.T) {
+	for _, where := range []string{"event", "connect", "middleware"} {
+		t.Run(where, func(t *testing.T) {
+			s, url := start(t, server.Options{MaxEventsInFlight: 2})
+			ns := s.Of("/x")
+			gone := make(chan struct{}, 1)
+			ns.OnDisconnect(func(context.Context, *server.Socket, server.DisconnectReason) { gone <- struct{}{} })
+			switch where {
+			case "middleware":
+				ns.Use(func(context.Context, *server.Socket) error { runtime.Goexit(); return nil })
+			case "connect":
+				ns.OnConnect(func(context.Context, *server.Socket) error { runtime.Goexit(); return nil })
+			}
+			server.On(ns, "exit", func(context.Context, *server.Socket, struct{}) error { runtime.Goexit(); return nil })
+			c, _ := rawclient.Join(t, url, "/", nil)
+			if where == "middleware" {
+				c.Send("0/x,")
+				c.Expect(`4/x,{"message":"internal error"}`)
+				c.ExpectNothing("/")
+				return
+			}
+			c.Connect("/x", "")
+			if where == "event" {
+				c.Send(`2/x,["exit"]`)
+				c.Send(`2/x,["exit"]`)
+			}
+			c.Expect("1/x,")
+			receive(t, gone)
+			c.ExpectNothing("/")
+		})
+	}
+}
+
+func TestHandle_ResultWithoutJSONFormIsRefused(t *testing.T) {
+	s, url := start(t, server.Options{})
+	server.Handle(s.Of("/"), "bad", func(context.Context, *server.Socket, struct{}) (any, error) { return make(chan int), nil })
+	c, _ := rawclient.Join(t, url, "/", nil)
+	c.Send(`21["bad"]`)
+	c.Expect(`31[{"error":{"message":"internal error"}}]`)
 }

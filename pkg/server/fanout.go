@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
@@ -26,8 +27,9 @@ type delivery struct {
 	one      *Socket   // the only receiver, instead of sockets
 	except   exclusion
 	volatile bool
-	last     bool // one's namespace ends with this message
-	close    bool // one's whole session ends; there is no message
+	last     bool          // one's namespace ends with this message
+	close    bool          // one's whole session ends; there is no message
+	reached  chan struct{} // closed when it is this delivery's turn; there is no message
 }
 
 // fanout takes messages to the sockets of this node, in the order in which they
@@ -56,11 +58,11 @@ func newFanout() *fanout {
 }
 
 // add queues d. It waits only while the queue is full.
-func (f *fanout) add(d delivery) { f.addAnd(d, func() {}) }
+func (f *fanout) add(d delivery) { f.addIf(d, func() bool { return true }) }
 
-// addAnd queues d and calls and before d or anything behind it is delivered, with
-// the queue locked.
-func (f *fanout) addAnd(d delivery, and func()) {
+// addIf queues d if agreed says true, and returns what it says. agreed is called
+// with the queue locked: what is emitted because of what it did comes behind d.
+func (f *fanout) addIf(d delivery, agreed func() bool) bool {
 	size := 0
 	if d.message != nil {
 		size = d.message.Size()
@@ -69,16 +71,21 @@ func (f *fanout) addAnd(d delivery, and func()) {
 	for len(f.queue) >= fanoutItems || f.bytes >= fanoutBytes {
 		f.space.Wait()
 	}
-	f.pending.Add(1)
+	f.pending.Add(1) // before agreed: from then on nothing may be written past the queue
+	if !agreed() {
+		f.pending.Add(-1)
+		f.mu.Unlock()
+		return false
+	}
 	f.queue = append(f.queue, d)
 	f.bytes += size
-	and()
 	start := !f.running
 	f.running = true
 	f.mu.Unlock()
 	if start {
 		f.tasks.Go(f.run)
 	}
+	return true
 }
 
 // send takes a message to one socket, behind everything that was added before.
@@ -88,6 +95,19 @@ func (f *fanout) send(d delivery) error {
 	}
 	f.add(d)
 	return nil
+}
+
+// flush returns when all that was added before has been written, or with ctx's
+// error. What others add meanwhile does not hold it up.
+func (f *fanout) flush(ctx context.Context) error {
+	reached := make(chan struct{})
+	f.add(delivery{reached: reached})
+	select {
+	case <-reached:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (f *fanout) run() {
@@ -136,7 +156,7 @@ func run(batch []delivery) int {
 	return n
 }
 
-func (d *delivery) joinable() bool { return !d.volatile && !d.last && !d.close }
+func (d *delivery) joinable() bool { return !d.volatile && !d.last && !d.close && d.reached == nil }
 
 // joins says whether next has the same receivers and terms as d.
 func (d *delivery) joins(next *delivery) bool {
@@ -163,7 +183,11 @@ func joined(run []delivery) *engine.Message {
 // write sends m to d's receivers. A session that cannot take it is being closed,
 // and says so to its connection; the other receivers are not concerned.
 func (d *delivery) write(m *engine.Message) {
-	if d.one != nil {
+	switch {
+	case d.reached != nil:
+		close(d.reached)
+		return
+	case d.one != nil:
 		_ = d.writeOne(m)
 		return
 	}

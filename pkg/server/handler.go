@@ -57,10 +57,13 @@ func Handle[Req, Res any](ns *Namespace, event string, handle func(ctx context.C
 		if err == nil {
 			result, err = handle(ctx, s, request)
 		}
+		if err == nil {
+			err = a.Ack(result)
+		}
 		if err != nil {
 			return errors.Join(err, a.refuse(err))
 		}
-		return a.Ack(result)
+		return nil
 	})
 }
 

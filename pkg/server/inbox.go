@@ -14,15 +14,21 @@ const keptEvents = 64
 // inbox is what waits for a socket's handlers.
 type inbox struct {
 	packets []packet.Packet
+	handled int // of packets
 }
 
 var inboxes = sync.Pool{New: func() any { return new(inbox) }}
 
 // put adds an event of the client. The socket's goroutine exists while its inbox
-// has something, so that an idle socket costs none.
+// has something, so that an idle socket costs none. An event that waited for room
+// until the handlers of OnDisconnect have run comes too late.
 func (s *Socket) put(p packet.Packet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended {
+		s.connection.release(packetSize(&p))
+		return
+	}
 	if s.inbox == nil {
 		s.inbox = inboxes.Get().(*inbox)
 	}
@@ -41,9 +47,16 @@ func (s *Socket) wake() {
 // run handles what arrives until nothing is left, and the disconnection as the
 // last.
 func (s *Socket) run() {
+	var box *inbox
+	finished := false
+	defer func() {
+		if !finished {
+			s.resume(box)
+		}
+	}()
 	for {
 		s.mu.Lock()
-		box := s.inbox
+		box = s.inbox
 		s.inbox = nil
 		last := box == nil && s.state.Load() == disconnected && !s.ended
 		if last {
@@ -58,27 +71,54 @@ func (s *Socket) run() {
 		case last:
 			s.farewell()
 		default:
+			finished = true
 			return
 		}
 	}
 }
 
+// resume goes on in another goroutine after a handler has ended this one with
+// runtime.Goexit, as a test's Fatal does. What is left of box comes first.
+func (s *Socket) resume(box *inbox) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if box != nil {
+		if s.inbox != nil {
+			box.packets = append(box.packets, s.inbox.packets...)
+		}
+		s.inbox = box
+	}
+	s.connection.server.tasks.Go(s.run)
+}
+
 func (s *Socket) handleAll(box *inbox) {
-	for i := range box.packets {
-		p := &box.packets[i]
-		size := packetSize(p)
-		// A client that asks faster than it reads the answers is slowed down.
-		s.connection.session.AwaitSendQueue()
-		s.guard("event", func() error {
-			return s.namespace.handlers.current.Load().handle(s.Context(), s, p)
-		})
-		s.connection.release(size)
+	for box.handled < len(box.packets) {
+		p := &box.packets[box.handled]
+		box.handled++
+		s.handle(p)
 	}
 	if cap(box.packets) <= keptEvents {
-		clear(box.packets)
-		box.packets = box.packets[:0]
+		box.packets, box.handled = box.packets[:0], 0
 		inboxes.Put(box)
 	}
+}
+
+// handle runs the handlers of one event and then forgets it: its memory counts as
+// free from then on.
+func (s *Socket) handle(p *packet.Packet) {
+	defer func() {
+		size := packetSize(p)
+		*p = packet.Packet{}
+		s.connection.release(size)
+	}()
+	if s.refused {
+		return
+	}
+	// A client that asks faster than it reads the answers is slowed down.
+	s.connection.session.AwaitSendQueue()
+	s.guard("event", func() error {
+		return s.namespace.handlers.current.Load().handle(s.Context(), s, p)
+	})
 }
 
 // farewell runs the handlers of OnDisconnect and gives up the rooms.
@@ -98,10 +138,15 @@ func (s *Socket) farewell() {
 }
 
 // guard runs a handler. Its error is logged; its panic ends the socket and nothing
-// else. It says whether neither happened.
+// else, and so does the end of its goroutine by runtime.Goexit. It says whether
+// none of these happened.
 func (s *Socket) guard(kind string, f func() error) (ok bool) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		if v := recover(); !returned {
+			if v == nil {
+				v = "runtime.Goexit was called"
+			}
 			ok = false
 			server := s.connection.server
 			server.panics.Add(1)
@@ -110,7 +155,9 @@ func (s *Socket) guard(kind string, f func() error) (ok bool) {
 			s.leave()
 		}
 	}()
-	if err := f(); err != nil {
+	err := f()
+	returned = true
+	if err != nil {
 		s.connection.server.log.Warn("handler failed", "handler", kind, "namespace", clip(s.requested), "socket", s.id, "error", clip(err.Error()))
 		return false
 	}

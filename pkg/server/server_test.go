@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"strings"
+	gosync "sync"
 	"testing"
 	"time"
 
@@ -150,4 +151,29 @@ func TestShutdown_EndsWithContextWhenHandlerIgnoresIts(t *testing.T) {
 		t.Errorf("Shutdown: %v, want context.Canceled", err)
 	}
 	close(release)
+}
+
+func TestShutdown_IsNotHeldUpByEmitters(t *testing.T) {
+	s, url := start(t, server.Options{CloseTimeout: 100 * time.Millisecond})
+	for range 10 {
+		rawclient.Join(t, url, "/", nil)
+	}
+	busy := make(chan struct{})
+	var emitters gosync.WaitGroup
+	for range 8 {
+		emitters.Go(func() {
+			for n := 1; s.Of("/").Local().Volatile().Emit("flood", "some text") == nil; n++ {
+				if n == 1000 {
+					busy <- struct{}{}
+				}
+			}
+		})
+	}
+	for range 8 {
+		receive(t, busy)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	emitters.Wait()
 }

@@ -24,6 +24,7 @@ type Socket struct {
 	connection *connection
 	auth       jsontext.Value
 	dropped    bool         // no longer counted; guarded by the connection's lock
+	refused    bool         // by a handler of OnConnect: no event is handled; only the socket's goroutine uses it
 	state      atomic.Int32 // changed with mu held
 	deaf       atomic.Bool  // nothing more may be sent: the client has left, or was told to
 
@@ -41,8 +42,7 @@ type Socket struct {
 // The states of a socket, in the only order in which they follow each other.
 const (
 	connecting   = iota // middlewares run
-	accepted            // the client may send events; it is not yet in any room
-	registered          // it gets broadcasts
+	connected           // the client may send events and gets broadcasts
 	disconnected        // for good
 )
 
@@ -64,10 +64,7 @@ func (s *Socket) Handshake() *Handshake {
 func (s *Socket) Transport() string { return s.connection.session.Transport() }
 
 // Connected says whether the client is connected.
-func (s *Socket) Connected() bool {
-	state := s.state.Load()
-	return state == accepted || state == registered
-}
+func (s *Socket) Connected() bool { return s.state.Load() == connected }
 
 // Context returns the context that the socket's handlers get. It ends when the
 // socket disconnects; context.Cause then returns a *DisconnectError.
@@ -205,7 +202,7 @@ func (s *Socket) enter(rooms []string) error {
 		}
 		s.rooms[room] = struct{}{}
 		s.namespace.interest.acquire(room)
-		if state == registered {
+		if state == connected {
 			s.namespace.rooms.Add(room, s)
 		}
 	}
@@ -246,7 +243,7 @@ func (s *Socket) Leave(rooms ...string) {
 // OnDisconnect run in the socket's own order, with ServerDisconnect.
 func (s *Socket) Disconnect(close bool) {
 	if close {
-		s.connection.disconnect()
+		s.connection.disconnect(s)
 		return
 	}
 	s.leave()
@@ -271,7 +268,7 @@ func (s *Socket) end(reason DisconnectReason) bool {
 	}
 	s.state.Store(disconnected)
 	s.reason = reason
-	if before == registered {
+	if before == connected {
 		s.unregister()
 	}
 	rooms := s.others()
@@ -299,18 +296,19 @@ func (s *Socket) end(reason DisconnectReason) bool {
 	return before != connecting
 }
 
-// register makes s a receiver of broadcasts, if it is still connected.
-func (s *Socket) register() {
+// register makes s connected and a receiver of broadcasts, unless it has ended.
+func (s *Socket) register() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state.Load() != accepted {
-		return
+	if s.state.Load() != connecting {
+		return false
 	}
-	s.state.Store(registered)
+	s.state.Store(connected)
 	s.namespace.add(s)
 	for room := range s.rooms {
 		s.namespace.rooms.Add(room, s)
 	}
+	return true
 }
 
 func (s *Socket) unregister() {
