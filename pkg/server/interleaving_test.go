@@ -6,13 +6,14 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/roomcast/roomcast/internal/testutil/rawclient"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
 
 func TestExpire_LeavesTheNextNamespaceOfThatName(t *testing.T) {
-	s, err := New(Options{})
+	s, err := New(Options{CloseTimeout: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func TestExpire_LeavesTheNextNamespaceOfThatName(t *testing.T) {
 }
 
 func TestConnect_NothingOvertakesTheReply(t *testing.T) {
-	s, err := New(Options{})
+	s, err := New(Options{CloseTimeout: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func TestConnect_NothingOvertakesTheReply(t *testing.T) {
 }
 
 func TestDisconnect_EventThatWaitedForRoomMeanwhileIsNotHandled(t *testing.T) {
-	s, err := New(Options{})
+	s, err := New(Options{CloseTimeout: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

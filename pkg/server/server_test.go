@@ -172,7 +172,9 @@ func TestShutdown_IsNotHeldUpByEmitters(t *testing.T) {
 	for range 8 {
 		receive(t, busy)
 	}
-	if err := s.Shutdown(t.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
 	emitters.Wait()
