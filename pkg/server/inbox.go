@@ -114,8 +114,9 @@ func (s *Socket) handle(p *packet.Packet) {
 	if s.refused {
 		return
 	}
-	// A client that asks faster than it reads the answers is slowed down.
-	s.connection.session.AwaitSendQueue()
+	if s.Connected() { // a client that asks faster than it reads the answers is slowed down
+		s.connection.session.AwaitSendQueue()
+	}
 	s.guard("event", func() error {
 		return s.namespace.handlers.current.Load().handle(s.Context(), s, p)
 	})

@@ -73,7 +73,8 @@ func (n *Namespace) Use(middleware func(ctx context.Context, s *Socket) error) {
 }
 
 // OnConnect adds a handler that runs when a client has connected, before its
-// first event. An error is logged and disconnects the socket.
+// first event. An error is logged and disconnects the socket, whose events are
+// then not handled.
 func (n *Namespace) OnConnect(handle func(ctx context.Context, s *Socket) error) {
 	n.handlers.update(func(r *registry) { r.connect = appendCopy(r.connect, handle) })
 }

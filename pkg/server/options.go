@@ -53,7 +53,8 @@ type Options struct {
 	// Adapter connects the nodes of a cluster. Nil means a cluster of this one node.
 	Adapter adapter.Adapter
 	// Logger gets the server's logs, at most ten equal lines per second. Nil means
-	// slog.Default(). Text that comes from clients is quoted and cut.
+	// slog.Default(). Text that comes from clients is quoted and cut. Its handler must
+	// not emit through the server that logs.
 	Logger *slog.Logger
 
 	// PingInterval is the time between two heartbeats sent to a client. Default 25 s.
