@@ -98,6 +98,9 @@ func (r *report) endPackage(at subject, e event) {
 	if r.testsOf[at.pkg] > 0 {
 		fmt.Fprintf(r.out, "%-4s %s %.1fs, %d tests\n", e.Action, at.pkg, e.Elapsed, r.testsOf[at.pkg])
 	}
+	// The package may run again, with other flags.
+	delete(r.testsOf, at.pkg)
+	delete(r.failuresOf, at.pkg)
 	r.out.Flush()
 }
 

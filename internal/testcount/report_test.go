@@ -86,3 +86,18 @@ func TestReport_NothingRunIsNotOK(t *testing.T) {
 		t.Error("a run without a test is ok")
 	}
 }
+
+func TestReport_PackageThatRunsTwiceIsCountedAnew(t *testing.T) {
+	r, text := run(t, `{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"fail","Package":"p","Elapsed":0.1}
+{"Action":"pass","Package":"p","Test":"TestB"}
+{"Action":"output","Package":"p","Output":"goroutine leak\n"}
+{"Action":"fail","Package":"p","Elapsed":0.2}
+`)
+	if !strings.Contains(text, "fail p 0.2s, 1 tests\n") {
+		t.Errorf("the second run has the first one's tests:\n%s", text)
+	}
+	if r.ok() || !strings.HasSuffix(text, "failed outside its tests: p\n1 passed, 2 failed, 0 skipped\n") {
+		t.Errorf("the second run's failure outside its tests is hidden:\n%s", text)
+	}
+}
