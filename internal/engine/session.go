@@ -142,7 +142,7 @@ func (s *Session) QueuedBytes() int {
 func (s *Session) AwaitSendQueue() {
 	for {
 		if socket := s.socket.Load(); socket != nil {
-			socket.awaitChange(socket.flows)
+			socket.awaitQueue()
 			return
 		}
 		s.mu.Lock()

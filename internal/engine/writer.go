@@ -328,5 +328,15 @@ func (w *webSocket) flows() bool {
 	return w.stopped || w.queued <= int(w.engine.options.MaxSendQueueBytes/2)
 }
 
+// awaitQueue blocks until flows is true, as it mostly is.
+func (w *webSocket) awaitQueue() {
+	w.mu.Lock()
+	flows := w.flows()
+	w.mu.Unlock()
+	if !flows {
+		w.awaitChange(w.flows)
+	}
+}
+
 // idle says that nothing is being written. The caller holds mu.
 func (w *webSocket) idle() bool { return !w.writing }

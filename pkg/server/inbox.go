@@ -24,8 +24,8 @@ var inboxes = sync.Pool{New: func() any { return new(inbox) }}
 // until the handlers of OnDisconnect have run comes too late.
 func (s *Socket) put(p packet.Packet) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.ended {
+		s.mu.Unlock()
 		s.connection.release(packetSize(&p))
 		return
 	}
@@ -33,16 +33,22 @@ func (s *Socket) put(p packet.Packet) {
 		s.inbox = inboxes.Get().(*inbox)
 	}
 	s.inbox.packets = append(s.inbox.packets, p)
-	s.wake()
-}
-
-// wake sees to it that the socket's goroutine runs. mu is held.
-func (s *Socket) wake() {
-	if !s.running {
-		s.running = true
-		s.connection.server.tasks.Go(s.run)
+	start := s.wake()
+	s.mu.Unlock()
+	if start {
+		s.start()
 	}
 }
+
+// wake says whether the caller must start the socket's goroutine, after it has
+// released mu, which it holds: the goroutine wants it first of all.
+func (s *Socket) wake() (start bool) {
+	start = !s.running
+	s.running = true
+	return start
+}
+
+func (s *Socket) start() { s.connection.server.tasks.Go(s.run) }
 
 // run handles what arrives until nothing is left, and the disconnection as the
 // last.
@@ -88,7 +94,7 @@ func (s *Socket) resume(box *inbox) {
 		}
 		s.inbox = box
 	}
-	s.connection.server.tasks.Go(s.run)
+	s.start()
 }
 
 func (s *Socket) handleAll(box *inbox) {

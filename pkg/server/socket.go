@@ -274,10 +274,11 @@ func (s *Socket) end(reason DisconnectReason) bool {
 	rooms := s.others()
 	acks, cancel := s.acks, s.cancel
 	s.acks = nil
-	if before != connecting {
-		s.wake()
-	}
+	start := before != connecting && s.wake()
 	s.mu.Unlock()
+	if start {
+		s.start()
+	}
 
 	if cancel != nil {
 		cancel(&DisconnectError{Reason: reason})
