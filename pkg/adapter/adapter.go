@@ -60,6 +60,16 @@ type RoomObserver interface {
 	SocketIDs(ctx context.Context, suffix string) error
 }
 
+// NodeCounter is implemented by a Link whose topic may have members that send no
+// heartbeats, such as Node.js servers. A call that gathers answers then waits for
+// those too.
+type NodeCounter interface {
+	// CountNodes returns how many nodes of any kind have joined the topic, this one
+	// included. It waits for the backend no longer than ctx, and fails with an error
+	// that wraps ErrDegraded while that is known to be away.
+	CountNodes(ctx context.Context) (int, error)
+}
+
 // State says whether an adapter reaches its backend.
 type State int
 

@@ -14,6 +14,10 @@ const (
 	KindHello
 	// KindGoodbye says that a node is leaving; it has no body.
 	KindGoodbye
+	// KindRequest asks the other nodes of a namespace for something: Request.
+	KindRequest
+	// KindResponse answers a request, to the node that asked: Response.
+	KindResponse
 )
 
 // Message is what crosses between nodes. A received one belongs to the receiver,
@@ -33,7 +37,11 @@ type Message struct {
 	Broadcast *Broadcast
 	// Heartbeat is set with KindHeartbeat and KindHello.
 	Heartbeat *Heartbeat
-	// Offset is the message's position in the adapter's log, if it keeps one.
+	// Request is set with KindRequest.
+	Request *Request
+	// Response is set with KindResponse.
+	Response *Response
+	// Offset is the position of a broadcast in the adapter's log, if it keeps one.
 	Offset string
 }
 
@@ -72,6 +80,18 @@ func (m *Message) Clone() *Message {
 		h := *m.Heartbeat
 		c.Heartbeat = &h
 	}
+	if m.Request != nil {
+		r := *m.Request
+		c.Request = &r
+	}
+	if m.Response != nil {
+		r := *m.Response
+		if r.Answer != nil {
+			p := *r.Answer
+			r.Answer = &p
+		}
+		c.Response = &r
+	}
 	return &c
 }
 
@@ -83,14 +103,16 @@ const fixedSize = 64
 func (m *Message) Size() int {
 	n := fixedSize + len(m.From) + len(m.To) + len(m.Offset)
 	if b := m.Broadcast; b != nil {
-		n += len(b.Packet.Namespace) + len(b.Packet.Data)
-		for _, a := range b.Packet.Attachments {
-			n += len(a) + 3
-		}
-		n += sizeOf(b.Rooms) + sizeOf(b.Except)
+		n += sizeOfPacket(&b.Packet) + sizeOf(b.Rooms) + sizeOf(b.Except)
 	}
 	if h := m.Heartbeat; h != nil {
 		n += sizeOf(h.Namespaces)
+	}
+	if m.Request != nil {
+		n += m.Request.size()
+	}
+	if m.Response != nil {
+		n += m.Response.size()
 	}
 	return n
 }

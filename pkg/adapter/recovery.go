@@ -1,0 +1,78 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+)
+
+// Errors of a RecoveryLink; test for them with errors.Is.
+var (
+	// ErrNoRecord means that there is no record of that private session id: there
+	// never was one, it was restored before, or its time is over.
+	ErrNoRecord = errors.New("adapter: no recovery record")
+	// ErrNoOffset means that an offset is not one of this log, or that what
+	// followed it is no longer kept.
+	ErrNoOffset = errors.New("adapter: offset is not in the log")
+)
+
+// RecoveryStore is implemented by an Adapter that keeps what clients miss while
+// they are away: a log of each namespace's broadcasts, and records of the sockets
+// that were disconnected.
+type RecoveryStore interface {
+	// JoinRecoverable is Adapter.Join for a namespace whose broadcasts are kept.
+	// Each broadcast but the volatile ones gets an Offset. All links of the topic,
+	// also that of the broadcast's sender, get the topic's broadcasts in one order,
+	// which is the log's: what comes later has the later offset. Nodes that join
+	// the same topic do so with the same retention.
+	JoinRecoverable(ctx context.Context, topic string, self NodeID, r Retention, deliver func(*Message)) (RecoveryLink, error)
+}
+
+// RecoveryLink is a Link whose topic has a log.
+type RecoveryLink interface {
+	Link
+	// Save keeps r until it is restored or the retention's window is over. It
+	// fails with ErrTooLarge for a record beyond the retention's limit.
+	Save(ctx context.Context, r *Record) error
+	// Restore takes the record of that private session id out of the store: at most
+	// one call gets it, on all nodes together. It fails with ErrNoRecord, and with
+	// ErrNoOffset, leaving the record where it is, when the log cannot say what
+	// followed offset. Both come from a client and may be any text.
+	Restore(ctx context.Context, privateID, offset string) (*Record, error)
+	// Missed yields the broadcasts that follow offset in the log, in order, until
+	// the log's end at the time it is reached. An error ends it; ErrNoOffset means
+	// that some of them are no longer kept.
+	Missed(ctx context.Context, offset string) iter.Seq2[*Message, error]
+}
+
+// Retention bounds what a RecoveryStore keeps for one topic.
+type Retention struct {
+	// Window is how long records and broadcasts are kept.
+	Window time.Duration
+	// MaxRecords is the largest number of records that a node keeps, of all its
+	// topics together; the oldest go first.
+	MaxRecords int
+	// MaxRecordBytes is the largest size of a record, by Record.Size.
+	MaxRecordBytes int64
+	// MaxLogBytes bounds the broadcasts that are kept, by Message.Size; the oldest
+	// go first.
+	MaxLogBytes int64
+}
+
+// Record is what is kept of a disconnected socket.
+type Record struct {
+	// PrivateID is the private session id, a secret of the client's.
+	PrivateID string
+	// SocketID is the socket's public id.
+	SocketID string
+	// Rooms are the rooms that the socket was in, that of its own id included.
+	Rooms []string
+	// Data is the JSON of what the program has attached to the socket, or nil.
+	Data []byte
+}
+
+// Size estimates the bytes that r takes.
+func (r *Record) Size() int {
+	return fixedSize + len(r.PrivateID) + len(r.SocketID) + sizeOf(r.Rooms) + len(r.Data)
+}
