@@ -16,7 +16,7 @@ const (
 	unknownTransport   = `{"code":0,"message":"Transport unknown"}`
 	unknownSession     = `{"code":1,"message":"Session ID unknown"}`
 	badMethod          = `{"code":2,"message":"Bad handshake method"}`
-	badRequest         = `{"code":3,"message":"Bad request"}`
+	badRequestBody     = `{"code":3,"message":"Bad request"}`
 	unsupportedVersion = `{"code":5,"message":"Unsupported protocol version"}`
 )
 
@@ -35,12 +35,12 @@ func TestHandshake_RefusalsOverHTTP(t *testing.T) {
 		"path in the sid":           {"GET", pollQuery + "&sid=..%2f..%2fetc%2fpasswd", unknownSession},
 		"sid not ASCII":             {"GET", pollQuery + "&sid=%F0%9F%98%80", unknownSession},
 		"long sid":                  {"GET", pollQuery + "&sid=" + strings.Repeat("a", 4000), unknownSession},
-		"WebSocket without upgrade": {"GET", socketQuery, badRequest},
+		"WebSocket without upgrade": {"GET", socketQuery, badRequestBody},
 		"no EIO":                    {"GET", "transport=polling", unsupportedVersion},
 		"EIO 3":                     {"GET", "EIO=3&transport=polling", unsupportedVersion},
-		"other transport":           {"GET", socketQuery + "&sid=" + p.sid, badRequest},
-		"sid of a WebSocket":        {"GET", pollQuery + "&sid=" + ws.session.ID(), badRequest},
-		"sid of a WebSocket, POST":  {"POST", pollQuery + "&sid=" + ws.session.ID(), badRequest},
+		"other transport":           {"GET", socketQuery + "&sid=" + p.sid, badRequestBody},
+		"sid of a WebSocket":        {"GET", pollQuery + "&sid=" + ws.session.ID(), badRequestBody},
+		"sid of a WebSocket, POST":  {"POST", pollQuery + "&sid=" + ws.session.ID(), badRequestBody},
 	}
 	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"} {
 		tests["handshake by "+method] = test{method, pollQuery, badMethod}

@@ -57,7 +57,7 @@ func New(options Options, accept func(*Session) Receiver) (*Engine, error) {
 		CheckOrigin:       func(*http.Request) bool { return true }, // CORS was asked before
 		EnableCompression: o.PerMessageDeflate != nil,
 		Error: func(w http.ResponseWriter, r *http.Request, _ int, reason error) {
-			e.refuse(w, r, &Refusal{Code: codeBadRequest, Message: messageBadRequest, Reason: reasonBadRequest, Err: reason})
+			e.refuse(w, r, badRequest(reason))
 		},
 	}
 	return e, nil
@@ -115,7 +115,7 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		// The part that does not parse may be the session's id: without it this would
 		// be taken for a handshake.
-		e.refuse(w, r, &Refusal{Code: codeBadRequest, Message: messageBadRequest, Reason: reasonBadRequest, Err: err})
+		e.refuse(w, r, badRequest(err))
 		return
 	}
 	transport, id := query.Get("transport"), query.Get("sid")

@@ -15,9 +15,9 @@ const (
 	frameRSV1   = 0x40 // the frame is deflated
 )
 
-// Message is a text message followed by the binary messages that belong to it,
-// in the wire forms that all its receivers share. It is immutable and safe for
-// concurrent use.
+// Message is one or more text and binary messages in the order in which they
+// leave, in the wire forms that all receivers share. It is immutable and safe
+// for concurrent use.
 type Message struct {
 	frames       []byte // WebSocket frames, one after the other; the source of the other forms
 	uncompressed bool
@@ -43,6 +43,13 @@ func NewMessage(text []byte, attachments ...[]byte) *Message {
 		frames = append(frames, a...)
 	}
 	return &Message{frames: frames}
+}
+
+// NewBinaryMessage makes a Message of one binary message, which no text
+// announces. data is copied.
+func NewBinaryMessage(data []byte) *Message {
+	frames := appendFrameHeader(make([]byte, 0, frameSize(len(data))), frameBinary, len(data))
+	return &Message{frames: append(frames, data...)}
 }
 
 // Join returns one Message with the contents of all messages, in their order.

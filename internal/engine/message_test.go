@@ -3,8 +3,10 @@ package engine
 import (
 	"bytes"
 	"compress/flate"
+	"encoding/base64"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -27,6 +29,63 @@ func TestMessage_FramesOfEverySizeClass(t *testing.T) {
 			t.Errorf("size %d: %d bytes in %d, Size %d", size, len(m.frames), cap(m.frames), m.Size())
 		}
 	}
+}
+
+func TestBinaryMessage_InEveryForm(t *testing.T) {
+	for _, size := range []int{0, 1, 125, 126, 65535, 65536} {
+		data := bytes.Repeat([]byte{0xff}, size)
+		m := NewBinaryMessage(data)
+		if cap(m.frames) != len(m.frames) || m.Size() != frameSize(size) {
+			t.Errorf("size %d: %d bytes in %d", size, m.Size(), cap(m.frames))
+		}
+		first, payload, rest := cutFrame(m.frames)
+		if first != frameBinary || !bytes.Equal(payload, data) || len(rest) != 0 {
+			t.Errorf("size %d: frame %x with %d bytes and %d after it", size, first, len(payload), len(rest))
+		}
+		text := "b" + base64.StdEncoding.EncodeToString(data)
+		if got := string(m.pollingForm()); got != text {
+			t.Errorf("size %d: polling form has %d bytes, want %d", size, len(got), len(text))
+		}
+		if first, payload, rest = cutFrame(m.textOnly().frames); first != frameText || string(payload) != text || len(rest) != 0 {
+			t.Errorf("size %d: as text it is frame %x with %d bytes", size, first, len(payload))
+		}
+		first, payload, _ = cutFrame(m.deflatedForm(0))
+		if first != frameBinary|frameRSV1 || !bytes.Equal(inflate(t, payload), data) {
+			t.Errorf("size %d: deflated frame is %x with %d bytes", size, first, len(payload))
+		}
+	}
+}
+
+func TestBinaryMessage_CopiesAndJoins(t *testing.T) {
+	data := []byte("data")
+	m := NewBinaryMessage(data)
+	copy(data, "xxxx")
+	joined := Join([]*Message{m, NewMessage([]byte("text"), []byte("a")), m})
+	if got := string(joined.pollingForm()); got != "bZGF0YQ==\x1e4text\x1ebYQ==\x1ebZGF0YQ==" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestBinaryMessage_IsWhatClientsOfEveryKindGet(t *testing.T) {
+	f := onSockets(t, Options{PerMessageDeflate: &PerMessageDeflate{Threshold: 10}})
+	p, polling := f.openPolling()
+	plain, onFrames := f.openSocket()
+	f.dialer.EnableCompression = true
+	c, deflated := f.openSocket()
+	text := f.dial(socketQuery + "&b64=1")
+	sidOf(t, text.read())
+	long := strings.Repeat("long ", 100)
+	m := NewBinaryMessage([]byte(long))
+	for _, r := range []*recorder{polling, onFrames, deflated, f.next()} {
+		if err := r.session.Send(m); err != nil {
+			t.Error(err)
+		}
+	}
+	encoded := "b" + base64.StdEncoding.EncodeToString([]byte(long))
+	p.get().expect(t, 200, encoded)
+	plain.expect("binary:" + long)
+	c.expect("binary:" + long)
+	text.expect(encoded)
 }
 
 func TestMessage_CopiesWhatItIsMadeOf(t *testing.T) {
@@ -53,6 +112,17 @@ func TestJoin(t *testing.T) {
 	}
 }
 
+// inflate reverses deflate.
+func inflate(t *testing.T, data []byte) []byte {
+	t.Helper()
+	tail := "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
+	inflated, err := io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(data), strings.NewReader(tail))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inflated
+}
+
 func TestMessage_DeflatedFormIsSharedAndInflates(t *testing.T) {
 	long := strings.Repeat("long ", 1000)
 	m := NewMessage([]byte(long), []byte("short"))
@@ -64,15 +134,47 @@ func TestMessage_DeflatedFormIsSharedAndInflates(t *testing.T) {
 	if first != frameText|frameRSV1 || len(payload) > 100 {
 		t.Errorf("long text: frame %x with %d bytes", first, len(payload))
 	}
-	tail := "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
-	inflated, err := io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(payload), strings.NewReader(tail))))
-	if err != nil || string(inflated) != "4"+long {
-		t.Errorf("inflated %d bytes, %v", len(inflated), err)
+	if inflated := inflate(t, payload); string(inflated) != "4"+long {
+		t.Errorf("inflated %d bytes", len(inflated))
 	}
 	if first, payload, _ = cutFrame(rest); first != frameBinary || string(payload) != "short" {
 		t.Errorf("short attachment: frame %x with %q", first, payload)
 	}
 	if u := m.Uncompressed(); !bytes.Equal(u.deflatedForm(0), m.frames) {
 		t.Error("Uncompressed was compressed")
+	}
+}
+
+// A broadcast is compressed once, however many sessions it goes to, also when
+// they meet it at the same time.
+func TestMessage_BroadcastIsDeflatedOnce(t *testing.T) {
+	f := onSockets(t, Options{PerMessageDeflate: &PerMessageDeflate{}})
+	f.dialer.EnableCompression = true
+	var sessions []*Session
+	var peers []*peer
+	for range 10 {
+		c, r := f.openSocket()
+		sessions, peers = append(sessions, r.session), append(peers, c)
+	}
+	long := strings.Repeat("long ", 10_000)
+	m := NewMessage([]byte(long))
+	var mu sync.Mutex
+	forms := map[*byte]bool{}
+	var sending sync.WaitGroup
+	for _, s := range sessions {
+		sending.Go(func() {
+			_ = s.Send(m)
+			form := s.socket.Load().form(m)
+			mu.Lock()
+			forms[&form[0]] = true
+			mu.Unlock()
+		})
+	}
+	sending.Wait()
+	if len(forms) != 1 {
+		t.Errorf("the message was compressed %d times", len(forms))
+	}
+	for _, c := range peers {
+		c.expect("4" + long)
 	}
 }

@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"net/http"
 )
 
@@ -14,7 +11,7 @@ func (e *Engine) open(w http.ResponseWriter, r *http.Request, transport string) 
 		e.refuse(w, r, refusal)
 		return
 	}
-	id, refusal := e.reserve()
+	id, refusal := e.reserve(r)
 	if refusal != nil {
 		e.refuse(w, r, refusal)
 		return
@@ -120,36 +117,4 @@ func (e *Engine) setInitialHeaders(header http.Header, r *http.Request, id strin
 	cookie.Value, cookie.HttpOnly = id, true
 	cookie.Secure = cookie.Secure || r.TLS != nil
 	header.Add("Set-Cookie", cookie.String())
-}
-
-// reserve draws an id that no session has.
-func (e *Engine) reserve() (string, *Refusal) {
-	id := e.newID()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	_, taken := e.sessions[id]
-	switch {
-	case e.closing:
-		return "", refuseClosing
-	case e.isFull():
-		return "", refuseConnections
-	case taken || id == "":
-		return "", &Refusal{Code: codeBadRequest, Message: messageBadRequest, Reason: reasonBadRequest, Err: errors.New("engine: NewID gave no new id")}
-	}
-	e.sessions[id] = nil
-	return id, nil
-}
-
-// newID returns 20 characters: 96 random bits and the node's tag.
-func (e *Engine) newID() string {
-	if e.options.NewID != nil {
-		return e.options.NewID()
-	}
-	var id [15]byte
-	_, _ = rand.Read(id[:]) // never fails
-	if e.options.Tag != nil {
-		tag := e.options.Tag()
-		id[12], id[13], id[14] = byte(tag>>16), byte(tag>>8), byte(tag)
-	}
-	return base64.RawURLEncoding.EncodeToString(id[:])
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"crypto/tls"
-	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -83,26 +82,6 @@ func TestOpen_PanicOfAcceptIsAnswered500(t *testing.T) {
 	}
 	f.onOpen = nil
 	f.openSocket()
-}
-
-func TestOpen_IDsHaveTwentyCharactersAndEndInTheTag(t *testing.T) {
-	f := newFixture(t, Options{Tag: func() uint32 { return 0xabcdef }})
-	seen := map[string]bool{}
-	for range 1000 {
-		id := f.engine.newID()
-		raw, err := base64.RawURLEncoding.DecodeString(id)
-		if err != nil || len(id) != 20 || raw[12] != 0xab || raw[13] != 0xcd || raw[14] != 0xef || seen[id] {
-			t.Fatalf("got id %q", id)
-		}
-		seen[id] = true
-	}
-}
-
-func TestOpen_IDThatIsTakenIsRefused(t *testing.T) {
-	f := onSockets(t, Options{NewID: func() string { return "same" }})
-	_, r := f.openPolling()
-	f.do("GET", pollQuery, "").expect(t, http.StatusBadRequest, badRequest)
-	f.expectOpen(r)
 }
 
 func TestOpen_CookieAndHeaderHooks(t *testing.T) {

@@ -88,9 +88,13 @@ type Options struct {
 	// Default nil.
 	OnRefused func(*http.Request, Refusal)
 
-	// NewID makes session ids. Default nil: 96 random bits and the tag, as 20
-	// characters of URL-safe base64.
-	NewID func() string
+	// NewID makes the id of the session that a request opens: 1 to 128 ASCII
+	// letters, digits, "-", ".", "_" and "~", which no session has, and which
+	// nobody can guess. A request whose id is not of that kind, or for which NewID
+	// fails, is refused with code 3; clients do not see the error. It is called
+	// concurrently. Default nil: 96 random bits and the tag, as 20 characters of
+	// URL-safe base64.
+	NewID func(*http.Request) (string, error)
 	// Tag returns the 24-bit number that ends the ids of the default NewID.
 	// Default nil: 24 more random bits.
 	Tag func() uint32

@@ -68,6 +68,11 @@ var (
 	refuseClosing     = &Refusal{Code: codeUnavailable, Message: messageUnavailable, Reason: reasonClosing}
 )
 
+// badRequest returns the protocol's refusal for whatever has no code of its own.
+func badRequest(err error) *Refusal {
+	return &Refusal{Code: codeBadRequest, Message: messageBadRequest, Reason: reasonBadRequest, Err: err}
+}
+
 // status returns the status of the answer.
 func (f *Refusal) status(upgrade bool) int {
 	switch {

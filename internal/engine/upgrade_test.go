@@ -45,7 +45,7 @@ func TestUpgrade_QueueFollowsInOrder(t *testing.T) {
 	c.send("4from the client")
 	f.expectMessages(r, "from the client")
 	for _, method := range []string{"GET", "POST"} {
-		p.do(method, p.query(), "").expect(t, http.StatusBadRequest, badRequest)
+		p.do(method, p.query(), "").expect(t, http.StatusBadRequest, badRequestBody)
 	}
 	f.expectOpen(r)
 }
@@ -131,7 +131,7 @@ func TestUpgrade_SecondProbeLeavesTheFirstAlone(t *testing.T) {
 	refused()
 	first.send("4x")
 	f.expectMessages(r, "x")
-	p.get().expect(t, http.StatusBadRequest, badRequest)
+	p.get().expect(t, http.StatusBadRequest, badRequestBody)
 }
 
 func TestUpgrade_ProbeThatBreaksTheProtocolLeavesPollingAlone(t *testing.T) {
