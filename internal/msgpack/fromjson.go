@@ -18,6 +18,12 @@ func AppendString(dst []byte, text string) []byte { return msgp.AppendString(dst
 // AppendArrayHeader appends the head of an array of n elements.
 func AppendArrayHeader(dst []byte, n int) []byte { return msgp.AppendArrayHeader(dst, uint32(n)) }
 
+// AppendMapHeader appends the head of a map of n pairs.
+func AppendMapHeader(dst []byte, n int) []byte { return msgp.AppendMapHeader(dst, uint32(n)) }
+
+// AppendUint appends n as a MessagePack integer.
+func AppendUint(dst []byte, n uint64) []byte { return msgp.AppendUint64(dst, n) }
+
 // AppendFromJSON appends the JSON value to dst as MessagePack, with attachments
 // in the place of their placeholders. Without attachments an object that looks
 // like a placeholder is an object. It fails with ErrMalformed, also for a

@@ -95,6 +95,18 @@ func (r *Reader) Int() (int64, error) {
 	return int64(t.bits), nil
 }
 
+// Undefined steps over JavaScript's undefined, if that is what comes, and says
+// whether it did.
+func (r *Reader) Undefined() bool {
+	ahead := *r
+	t, err := ahead.next()
+	if err != nil || !t.undefined() {
+		return false
+	}
+	*r = ahead
+	return true
+}
+
 // Skip steps over one value, whatever its depth, and returns its bytes.
 func (r *Reader) Skip() ([]byte, error) {
 	start := r.rest

@@ -26,10 +26,28 @@ func (r *Reader) AppendJSON(dst []byte, attachments [][]byte) ([]byte, [][]byte,
 	return w.dst, w.attachments, nil
 }
 
+// AttachmentOverhead is what AppendStrictJSON counts for a binary besides its bytes:
+// about what its placeholder and its place in the list take.
+const AttachmentOverhead = 64
+
+// AppendStrictJSON is AppendJSON for input that nobody vouches for. Invalid UTF-8 is
+// ErrMalformed too, and binaries that take more than room bytes, each of them counted
+// with AttachmentOverhead, are ErrTooLarge before there is memory for them.
+func (r *Reader) AppendStrictJSON(dst []byte, attachments [][]byte, room int64) ([]byte, [][]byte, error) {
+	w := jsonWriter{reader: r, dst: dst, attachments: attachments, strict: true, room: room}
+	if err := w.value(0); err != nil {
+		return dst, attachments, err
+	}
+	return w.dst, w.attachments, nil
+}
+
 type jsonWriter struct {
 	reader      *Reader
 	dst         []byte
 	attachments [][]byte
+	// strict refuses invalid UTF-8, and binaries for which there is no room.
+	strict bool
+	room   int64
 }
 
 func (w *jsonWriter) value(depth int) error {
@@ -39,15 +57,15 @@ func (w *jsonWriter) value(depth int) error {
 	}
 	switch t.kind {
 	case String:
-		w.quote(t.body)
+		return w.quote(t.body)
 	case Binary:
-		w.placeholder(t.body)
+		return w.placeholder(t.body)
 	case Array:
 		return w.array(t.size, depth+1)
 	case Map:
 		return w.object(t.size, depth+1)
 	case Extension:
-		w.extension(t)
+		return w.extension(t)
 	default:
 		w.dst = t.appendScalar(w.dst)
 	}
@@ -84,7 +102,9 @@ func (w *jsonWriter) object(n, depth int) error {
 		if err != nil {
 			return err
 		}
-		w.quote(key)
+		if err := w.quote(key); err != nil {
+			return err
+		}
 		w.dst = append(w.dst, ':')
 		if err := w.value(depth); err != nil {
 			return err
@@ -94,37 +114,54 @@ func (w *jsonWriter) object(n, depth int) error {
 	return nil
 }
 
-// quote writes text as a JSON string. The error is left out: it says that
-// invalid UTF-8 was replaced, which is what we want.
-func (w *jsonWriter) quote(text []byte) {
-	w.dst, _ = jsontext.AppendQuote(w.dst, text)
+// quote writes text as a JSON string.
+func (w *jsonWriter) quote(text []byte) (err error) {
+	// The error says that invalid UTF-8 was replaced.
+	if w.dst, err = jsontext.AppendQuote(w.dst, text); err != nil && w.strict {
+		return ErrMalformed
+	}
+	return nil
 }
 
-func (w *jsonWriter) placeholder(attachment []byte) {
+func (w *jsonWriter) placeholder(attachment []byte) error {
+	if w.strict {
+		if w.room -= int64(len(attachment)) + AttachmentOverhead; w.room < 0 {
+			return ErrTooLarge
+		}
+	}
 	w.dst = append(w.dst, `{"_placeholder":true,"num":`...)
 	w.dst = strconv.AppendInt(w.dst, int64(len(w.attachments)), 10)
 	w.dst = append(w.dst, '}')
 	w.attachments = append(w.attachments, attachment)
+	return nil
 }
 
-func (w *jsonWriter) extension(t token) {
+func (w *jsonWriter) extension(t token) error {
 	if seconds, nanos, ok := t.timestamp(); ok {
 		w.dst = appendDate(w.dst, seconds, nanos)
-		return
+		return nil
 	}
 	if t.ext == 0 && t.sized { // how older notepack versions write an ArrayBuffer
-		w.placeholder(t.body)
-		return
+		return w.placeholder(t.body)
 	}
-	if t.ext == 0 && len(t.body) == 1 { // and undefined
+	if t.undefined() {
 		w.dst = append(w.dst, "null"...)
-		return
+		return nil
 	}
 	w.dst = append(w.dst, '[')
 	w.dst = strconv.AppendInt(w.dst, int64(t.ext), 10)
 	w.dst = append(w.dst, ',')
-	w.placeholder(t.body)
+	if err := w.placeholder(t.body); err != nil {
+		return err
+	}
 	w.dst = append(w.dst, ']')
+	return nil
+}
+
+// undefined says whether t is JavaScript's undefined, as older notepack versions
+// write it.
+func (t *token) undefined() bool {
+	return t.kind == Extension && t.ext == 0 && !t.sized && len(t.body) == 1
 }
 
 // timestamp reads the extension type −1 in its three sizes, and the type 0 of
