@@ -110,6 +110,20 @@ func (x *Index[M]) Len() int {
 	return n
 }
 
+// Names returns the names of all rooms, in no order.
+func (x *Index[M]) Names() []string {
+	names := make([]string, 0, x.Len())
+	for i := range x.shards {
+		s := &x.shards[i]
+		s.mu.RLock()
+		for name := range s.rooms {
+			names = append(names, name)
+		}
+		s.mu.RUnlock()
+	}
+	return names
+}
+
 // Select returns each member once that is in any of rooms. With one room it is
 // Members; the slice must not be changed.
 func (x *Index[M]) Select(rooms []string) []M {

@@ -51,14 +51,17 @@ type Request struct {
 	Volatile bool
 	// Uncompressed asks transports not to compress the packet of ActionCall.
 	Uncompressed bool
+	// Whole says that the asking node takes a single response to ActionFetch.
+	Whole bool
 	// Timeout is how long the asking node will wait; later answers are of no use.
 	Timeout time.Duration
 }
 
-// Response is one answer of a node to a Request. All but ActionCall are answered
-// with one, which has Done. ActionCall is answered with Receivers, then with one
-// Answer for each acknowledgement as it comes; Done comes with the last of these,
-// or by itself when the sockets that are still to answer have gone.
+// Response is an answer of a node to a Request. Most requests are answered with
+// one, which has Done. ActionFetch may be answered in parts, the last of which has
+// Done. ActionCall is answered with Receivers, then with one Answer for each
+// acknowledgement as it comes; Done comes with the last of these, or by itself
+// when the sockets that are still to answer have gone.
 type Response struct {
 	// ID is the request's.
 	ID string
