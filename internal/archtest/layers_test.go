@@ -52,6 +52,7 @@ var places = map[string]place{
 
 	"pkg/adapter/memory":      {middle, nil},
 	"pkg/adapter/adaptertest": {middle, nil},
+	"pkg/emitter":             {middle, nil},
 	"pkg/adapter/redis":       {middle, map[string]string{modRedis: "the only place that speaks Redis"}},
 	"internal/cluster":        {middle, map[string]string{modUUID: "node ids are UUIDs"}},
 
