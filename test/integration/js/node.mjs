@@ -1,6 +1,6 @@
-// A node of the reference implementation in the cluster, which does what the stories ask of every node.
+// A node of the reference implementation, which does what the stories ask of every node.
 //
-//   node node.mjs REDIS
+//   node node.mjs REDIS [PARSER]
 //
 // It says {"url"} on the standard output when it listens, and ends with its standard input.
 
@@ -8,40 +8,35 @@ import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";
 import { Server } from "socket.io";
+import msgpack from "socket.io-msgpack-parser";
+import { serveCluster, serveServers } from "./handlers/cluster.mjs";
+import { serveEvents } from "./handlers/events.mjs";
 
-const publisher = createClient({ url: process.argv[2] });
+const [redis, parser] = process.argv.slice(2);
+const publisher = createClient({ url: redis });
 const subscriber = publisher.duplicate();
 await Promise.all([publisher.connect(), subscriber.connect()]);
 
 const web = createServer();
-const io = new Server(web, { adapter: createAdapter(publisher, subscriber) });
+const io = new Server(web, {
+  adapter: createAdapter(publisher, subscriber),
+  ...(parser === "msgpack" && { parser: msgpack }),
+});
 
-function select(socket, { to = [], except = [], others, local, volatile }) {
-  let selection = others ? socket.broadcast : socket.nsp;
-  if (to.length) selection = selection.to(to);
-  if (except.length) selection = selection.except(except);
-  if (local) selection = selection.local;
-  if (volatile) selection = selection.volatile;
-  return selection;
+for (const name of ["/", "/chat", "/private", /^\/world-\d+$/]) {
+  const namespace = io.of(name);
+  serveEvents(namespace);
+  serveCluster(namespace);
+  if (typeof name === "string") serveServers(namespace);
 }
 
-for (const namespace of ["/", "/chat"]) {
-  io.of(namespace).on("connection", (socket) => {
-    socket.on("join", async (rooms, done) => {
-      await socket.join(rooms);
-      done();
-    });
-    socket.on("leave", async (rooms, done) => {
-      await Promise.all(rooms.map((room) => socket.leave(room)));
-      done();
-    });
-    socket.on("broadcast", (selection, event, ...rest) => {
-      const done = rest.pop();
-      select(socket, selection).emit(event, ...rest);
-      done();
-    });
-  });
-}
+io.of("/private").use((socket, next) => {
+  const { token } = socket.handshake.auth;
+  if (token === "right") return next();
+  if (token === "broken") return next(new Error("internal error"));
+  next(Object.assign(new Error("not allowed"), { data: { code: 403, given: token } }));
+});
+io.of("/greeting").on("connection", (socket) => socket.emit("welcome", socket.id));
 
 await subscriber.ping(); // behind the adapters' subscriptions on the same connection
 web.listen(0, "127.0.0.1", () => console.log(JSON.stringify({ url: `http://127.0.0.1:${web.address().port}` })));

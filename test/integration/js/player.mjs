@@ -8,14 +8,17 @@
 
 import { createInterface } from "node:readline";
 import { Stage } from "./stage.mjs";
+import * as answers from "./stories/answers.mjs";
+import * as cluster from "./stories/cluster.mjs";
+import * as emitters from "./stories/emitters.mjs";
 import * as events from "./stories/events.mjs";
 import * as lives from "./stories/lives.mjs";
 import * as namespaces from "./stories/namespaces.mjs";
 import * as rooms from "./stories/rooms.mjs";
+import * as sockets from "./stories/sockets.mjs";
 import * as upgrades from "./stories/upgrades.mjs";
-import * as emitters from "./stories/emitters.mjs";
 
-const stories = { ...events, ...lives, ...namespaces, ...rooms, ...upgrades, ...emitters };
+const stories = { ...answers, ...cluster, ...emitters, ...events, ...lives, ...namespaces, ...rooms, ...sockets, ...upgrades };
 
 // An error that no story awaits ends the one that is playing.
 let interrupt = () => {};

@@ -1,28 +1,37 @@
 // What every story needs: clients that are pinned to a node, and waits with a deadline.
 
 import { io, Manager } from "socket.io-client";
+import msgpack from "socket.io-msgpack-parser";
 
 // A wait that lasts longer has failed. It is generous: the machine may be busy with other things.
 const patience = 20_000;
 
 const ways = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
 
+const parsers = { msgpack };
+
 export class Stage {
   #leave = [];
 
-  // nodes are the base URLs of the cluster's nodes, transport is a key of ways.
+  // nodes are the base URLs of the cluster's nodes, transport is a key of ways, parser one of parsers or absent.
   constructor({ nodes = [], transport = "websocket", ...rest }) {
     Object.assign(this, rest, { nodes, transport });
   }
 
   // options of a client that stays with its node and its transport.
   #options(more) {
-    return { transports: ways[this.transport], reconnection: false, ...more };
+    const parser = this.parser ? { parser: parsers[this.parser] } : {};
+    return { transports: ways[this.transport], reconnection: false, ...parser, ...more };
   }
 
-  // open begins to connect a client to a node, given by its number.
+  // url is where a node is, given by any number: beyond the last node the numbers begin anew.
+  url(node) {
+    return this.nodes[node % this.nodes.length];
+  }
+
+  // open begins to connect a client to a node.
   open(node, { namespace = "/", ...more } = {}) {
-    const socket = io(this.nodes[node] + namespace, this.#options({ forceNew: true, ...more }));
+    const socket = io(this.url(node) + namespace, this.#options({ forceNew: true, ...more }));
     this.#leave.push(() => socket.disconnect());
     return socket;
   }
@@ -36,14 +45,15 @@ export class Stage {
 
   // manager is one connection for several namespaces.
   manager(node, more) {
-    const manager = new Manager(this.nodes[node], this.#options(more));
+    const manager = new Manager(this.url(node), this.#options(more));
     this.#leave.push(() => manager._close());
     return manager;
   }
 
-  // everywhere connects a client to each node.
+  // everywhere connects a client to each node, and at least two clients.
   everywhere(options) {
-    return Promise.all(this.nodes.map((_, node) => this.connect(node, options)));
+    const count = Math.max(this.nodes.length, 2);
+    return Promise.all(Array.from({ length: count }, (_, node) => this.connect(node, options)));
   }
 
   // onLeave has f called when the story is over.
@@ -66,6 +76,17 @@ export async function within(promise, what) {
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+// eventually repeats a check until it throws nothing: for what a cluster may do a moment after it was told to.
+export async function eventually(check) {
+  for (const start = Date.now(); ; await new Promise((resolve) => setTimeout(resolve, 10))) {
+    try {
+      return await check();
+    } catch (err) {
+      if (Date.now() - start > patience) throw err;
+    }
   }
 }
 

@@ -58,6 +58,7 @@ export async function binary(stage) {
   const inboxes = others.map((other) => new Inbox(other));
   socket.on("question", (...args) => args.pop()(...args));
   for (const [name, args] of Object.entries(binaries)) {
+    if (name === "views" && stage.parser) continue; // the official MessagePack client sends more than the view
     assert.deepEqual(bytes(await askAll(socket, "echo", ...args)), bytes(args), `${name}: acknowledgement`);
     assert.deepEqual(bytes(await askAll(socket, "ask", ...args)), bytes(args), `${name}: acknowledgement of the client`);
     const repeated = next(socket, "repeated");

@@ -10,8 +10,16 @@ async function enter(stage, node, namespace, rooms) {
   return { socket, node, rooms: [...rooms, socket.id], inbox: new Inbox(socket) };
 }
 
-// selections are those of the story below: what each of them may name are rooms and sockets.
-function selections(ids) {
+// enterAll connects the clients of the stories about selections: two or more of each node, in different rooms.
+export function enterAll(stage, namespace) {
+  return Promise.all([...memberships, []].map((rooms, i) => enter(stage, i % stage.nodes.length, namespace, rooms)));
+}
+
+// speakers are the clients that have their nodes do something, one of each.
+export const speakers = (stage, clients) => stage.nodes.map((_, node) => clients.findLast((client) => client.node === node));
+
+// selections are whom the stories name, by rooms and by sockets.
+export function selections(ids) {
   return [
     {},
     { to: ["a"] },
@@ -34,9 +42,9 @@ function selections(ids) {
 
 const memberships = [["a"], ["a", "b"], ["b", "*"], ["c"], ["a", "b", "c"], ["d", "room with a 😀 and # signs"]];
 
-const inAny = (client, rooms) => rooms.some((room) => client.rooms.includes(room));
+export const inAny = (client, rooms) => rooms.some((room) => client.rooms.includes(room));
 
-function hears(client, sender, { to = [], except = [], others, local }) {
+export function hears(client, sender, { to = [], except = [], others, local }) {
   return (to.length === 0 || inAny(client, to)) && !inAny(client, except)
     && !(others && client === sender) && !(local && client.node !== sender.node);
 }
@@ -45,9 +53,8 @@ function hears(client, sender, { to = [], except = [], others, local }) {
 // and that nothing came that was not meant for the client.
 export async function broadcasts(stage) {
   for (const namespace of ["/", "/chat"]) {
-    const clients = await Promise.all([...memberships, []].map((rooms, i) => enter(stage, i % stage.nodes.length, namespace, rooms)));
-    const senders = stage.nodes.map((_, node) => clients.findLast((client) => client.node === node));
-    for (const sender of senders) {
+    const clients = await enterAll(stage, namespace);
+    for (const sender of speakers(stage, clients)) {
       for (const [n, selection] of selections(clients.map((client) => client.socket.id)).entries()) {
         const args = n % 2 ? [n] : [n, { part: Buffer.from([n]) }];
         await ask(sender.socket, "broadcast", selection, "n", ...args);

@@ -1,0 +1,62 @@
+// Broadcasts that want acknowledgements.
+
+import assert from "node:assert/strict";
+import { ask } from "../stage.mjs";
+import { enterAll, hears, selections, speakers } from "./rooms.mjs";
+
+const enough = 10_000;
+const tooShort = 400;
+
+// call has a node ask the selected sockets and returns their answers, in a fixed order.
+async function call(speaker, selection, event, ...args) {
+  const { answers, complete } = await ask(speaker.socket, "call", { timeout: enough, ...selection }, event, ...args);
+  return { answers: answers.sort((a, b) => a.i - b.i), complete };
+}
+
+export const answers = (stage) => gather(stage, ({ local }) => !local);
+
+// Servers of the reference wait for the answers of other nodes to a local call, which never come.
+export const localAnswers = (stage) => gather(stage, ({ local }) => local);
+
+async function gather(stage, which) {
+  const clients = await enterAll(stage, "/chat");
+  for (const [i, { socket }] of clients.entries()) {
+    socket.on("who", (value, done) => done({ i, value }, "a second argument goes unheard"));
+  }
+  for (const speaker of speakers(stage, clients)) {
+    for (const [n, selection] of selections(clients.map(({ socket }) => socket.id)).filter(which).entries()) {
+      const value = { n, list: [null, "😀"] };
+      const want = [...clients.keys()].filter((i) => hears(clients[i], speaker, selection)).map((i) => ({ i, value }));
+      assert.deepEqual(await call(speaker, selection, "who", value), { answers: want, complete: true },
+        `from node ${speaker.node} ${JSON.stringify(selection)}`);
+    }
+  }
+}
+
+export async function binaryAnswers(stage) {
+  const clients = await enterAll(stage, "/");
+  for (const [i, { socket }] of clients.entries()) {
+    socket.on("parts", (part, done) => done({ i, part: Buffer.concat([Buffer.from(part), Buffer.from([i, 255])]), none: Buffer.alloc(0) }));
+  }
+  for (const speaker of speakers(stage, clients)) {
+    const { answers, complete } = await call(speaker, { to: ["a"] }, "parts", Buffer.from([0, 128]));
+    assert.equal(complete, true);
+    assert.equal(answers.length, clients.filter(({ rooms }) => rooms.includes("a")).length);
+    for (const { i, part, none } of answers) {
+      assert.deepEqual([...Buffer.from(part)], [0, 128, i, 255]);
+      assert.equal(Buffer.from(none).length, 0);
+    }
+  }
+}
+
+// Who does not answer in time is missing, and takes nobody's answer along.
+export async function partialAnswers(stage) {
+  const clients = await enterAll(stage, "/");
+  for (const [i, { socket }] of clients.entries()) {
+    socket.on("who", (silent, done) => { if (i !== silent) done({ i }); });
+  }
+  await Promise.all(speakers(stage, clients).map(async (speaker, silent) => {
+    const want = [...clients.keys()].filter((i) => i !== silent).map((i) => ({ i }));
+    assert.deepEqual(await call(speaker, { timeout: tooShort }, "who", silent), { answers: want, complete: false });
+  }));
+}
