@@ -44,8 +44,10 @@ func TestAppendStrictJSON_CountsBinariesAndTheirOverhead(t *testing.T) {
 
 func TestReader_UndefinedStepsOverUndefinedOnly(t *testing.T) {
 	r := NewReader(unhex(t, "d40000 d40007 2a"))
-	if !r.Undefined() || !r.Undefined() || r.Undefined() {
-		t.Errorf("got %d bytes left, want 1", r.Len())
+	for i, want := range []bool{true, true, false} {
+		if got := r.Undefined(); got != want {
+			t.Errorf("value %d: got %v, want %v", i, got, want)
+		}
 	}
 	for _, packed := range []string{"", "c0", "d4", "d400", "d40100", "d5000000", "c7010000", "c40100"} {
 		r := NewReader(unhex(t, packed))

@@ -31,6 +31,10 @@ type Limits struct {
 	MaxDepth int
 }
 
+// AttachmentBytes is MaxAttachmentBytes with its default in place of zero, and the
+// largest number in place of a negative one.
+func (l Limits) AttachmentBytes() int64 { return l.withDefaults().MaxAttachmentBytes }
+
 func (l Limits) withDefaults() Limits {
 	if l.MaxAttachments == 0 {
 		l.MaxAttachments = defaultMaxAttachments
@@ -92,7 +96,7 @@ func (d *Decoder) Text(text []byte) (p Packet, complete bool, err error) {
 	if err != nil {
 		return Packet{}, false, err
 	}
-	if err := d.payload(&p, attachments); err != nil {
+	if _, err := p.check(attachments, d.limits.MaxDepth); err != nil {
 		return Packet{}, false, err
 	}
 	if attachments == 0 {
@@ -191,67 +195,4 @@ func digitCount(text []byte) int {
 		}
 	}
 	return len(text)
-}
-
-// payload checks p's data and acknowledgement id against p's type.
-func (d *Decoder) payload(p *Packet, attachments int) error {
-	if err := checkKind(p); err != nil {
-		return err
-	}
-	if p.Data == nil {
-		return nil
-	}
-	s := scanner{data: p.Data, levels: d.limits.MaxDepth, attachments: plainData}
-	if attachments > 0 {
-		s.attachments = attachments
-	}
-	switch err := s.scan(); err {
-	case nil:
-	case errDepth:
-		return fmt.Errorf("%w: JSON nested more than %d deep", ErrLimit, d.limits.MaxDepth)
-	default:
-		return fmt.Errorf("%w: payload: %w at byte %d", ErrInvalid, err, s.pos)
-	}
-	if p.Type == Event {
-		return checkEvent(p.Data)
-	}
-	return nil
-}
-
-// checkKind checks that p has the id and the kind of payload that its type allows.
-func checkKind(p *Packet) error {
-	kind := p.Data.Kind() // invalid for absent data
-	var ok bool
-	switch p.Type {
-	case Connect:
-		ok = p.Data == nil || kind == '{'
-	case Disconnect:
-		ok = p.Data == nil
-	case Event, Ack:
-		ok = kind == '['
-	case ConnectError:
-		ok = kind == '{' || kind == '"'
-	}
-	if !ok {
-		return fmt.Errorf("%w: payload does not suit packet type %d", ErrInvalid, p.Type)
-	}
-	if p.HasID && p.Type != Event && p.Type != Ack {
-		return fmt.Errorf("%w: acknowledgement id in packet type %d", ErrInvalid, p.Type)
-	}
-	if p.Type == Ack && !p.HasID {
-		return fmt.Errorf("%w: acknowledgement without id", ErrInvalid)
-	}
-	return nil
-}
-
-// checkEvent checks that data, an array, begins with the name of an event.
-func checkEvent(data jsontext.Value) error {
-	name, ok := EventName(data)
-	if !ok {
-		return fmt.Errorf("%w: event without a name", ErrInvalid)
-	}
-	if Reserved(string(name)) {
-		return fmt.Errorf("%w: event name %q is reserved", ErrInvalid, name)
-	}
-	return nil
 }

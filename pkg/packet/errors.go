@@ -8,7 +8,7 @@ var (
 	ErrInvalid = errors.New("packet: invalid")
 	// ErrLimit means that input passes one of the Limits.
 	ErrLimit = errors.New("packet: limit exceeded")
-	// ErrEncode means that a Go value has no JSON form.
+	// ErrEncode means that a Go value has no JSON form, or a packet none on the wire.
 	ErrEncode = errors.New("packet: cannot encode")
 	// ErrBinary means that a []byte is where Socket.IO carries no attachments.
 	ErrBinary = errors.New("packet: no attachments possible here")
