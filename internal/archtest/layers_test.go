@@ -54,6 +54,7 @@ var places = map[string]place{
 	"pkg/adapter/adaptertest": {middle, nil},
 	"pkg/emitter":             {middle, nil},
 	"pkg/adapter/redis":       {middle, map[string]string{modRedis: "the only place that speaks Redis"}},
+	"pkg/parser/msgpack":      {middle, nil},
 	"internal/cluster":        {middle, map[string]string{modUUID: "node ids are UUIDs"}},
 
 	"pkg/server": {api, map[string]string{modJSON: "arguments are JSON"}},
