@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"iter"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,7 +13,8 @@ import (
 type Handshake struct {
 	// URL is the request's target as the client sent it.
 	URL string
-	// RemoteAddr is the address of the TCP connection's other end.
+	// RemoteAddr is the address of the TCP connection's other end, with its port
+	// unless another node has sent the handshake.
 	RemoteAddr string
 	// Secure says that the request came over TLS.
 	Secure bool
@@ -26,16 +28,10 @@ type Handshake struct {
 
 func newHandshake(r *http.Request) *Handshake {
 	var header strings.Builder
-	writeLine := func(name, value string) {
-		header.WriteString(name)
-		header.WriteString(": ")
-		header.WriteString(value)
-		header.WriteByte('\n')
-	}
-	writeLine("Host", r.Host)
+	writeHeaderLine(&header, "Host", r.Host)
 	for name, values := range r.Header {
 		for _, value := range values {
-			writeLine(name, value)
+			writeHeaderLine(&header, name, value)
 		}
 	}
 	return &Handshake{
@@ -51,12 +47,31 @@ func newHandshake(r *http.Request) *Handshake {
 // Header returns a copy of the request's headers, Host included.
 func (h *Handshake) Header() http.Header {
 	header := http.Header{}
-	for line := range strings.Lines(h.header) {
-		// net/http lets no line break into a header.
-		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+	for name, value := range h.headers() {
 		header[name] = append(header[name], value)
 	}
 	return header
+}
+
+// headers yields the request's headers, one line after the other.
+func (h *Handshake) headers() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for line := range strings.Lines(h.header) {
+			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
+// writeHeaderLine adds a line. Neither net/http nor ParseHandshake lets a line
+// break into a header.
+func writeHeaderLine(lines *strings.Builder, name, value string) {
+	lines.WriteString(name)
+	lines.WriteString(": ")
+	lines.WriteString(value)
+	lines.WriteByte('\n')
 }
 
 // Query returns the parameters of the request's URL.
