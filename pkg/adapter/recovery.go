@@ -32,18 +32,24 @@ type RecoveryStore interface {
 // RecoveryLink is a Link whose topic has a log.
 type RecoveryLink interface {
 	Link
-	// Save keeps r until it is restored or the retention's window is over. It
+	// Save keeps r until it is taken or the retention's window is over. It
 	// fails with ErrTooLarge for a record beyond the retention's limit.
 	Save(ctx context.Context, r *Record) error
-	// Restore takes the record of that private session id out of the store: at most
-	// one call gets it, on all nodes together. It fails with ErrNoRecord, and with
-	// ErrNoOffset, leaving the record where it is, when the log cannot say what
+	// Find returns the record of that private session id and leaves it where it is.
+	// It fails with ErrNoRecord, and with ErrNoOffset when the log cannot say what
 	// followed offset. Both come from a client and may be any text.
-	Restore(ctx context.Context, privateID, offset string) (*Record, error)
+	Find(ctx context.Context, privateID, offset string) (*Record, error)
+	// Take takes the record out of the store: at most one call gets it, on all nodes
+	// together. It fails with ErrNoRecord.
+	Take(ctx context.Context, privateID string) (*Record, error)
 	// Missed yields the broadcasts that follow offset in the log, in order, until
-	// the log's end at the time it is reached. An error ends it; ErrNoOffset means
-	// that some of them are no longer kept.
+	// the log's end at the time it is reached, which may be ahead of what this link
+	// has delivered. An error ends it; ErrNoOffset means that some of them are no
+	// longer kept.
 	Missed(ctx context.Context, offset string) iter.Seq2[*Message, error]
+	// Start returns the offset behind which the deliveries of this link begin: the
+	// log's end when it joined.
+	Start() string
 }
 
 // Retention bounds what a RecoveryStore keeps for one topic.
@@ -66,13 +72,13 @@ type Record struct {
 	PrivateID string
 	// SocketID is the socket's public id.
 	SocketID string
+	// Node is the node on which the socket was.
+	Node NodeID
+	// Since is an offset: nothing up to it was meant for the socket, which was not
+	// connected then.
+	Since string
 	// Rooms are the rooms that the socket was in, that of its own id included.
 	Rooms []string
 	// Data is the JSON of what the program has attached to the socket, or nil.
 	Data []byte
-}
-
-// Size estimates the bytes that r takes.
-func (r *Record) Size() int {
-	return fixedSize + len(r.PrivateID) + len(r.SocketID) + sizeOf(r.Rooms) + len(r.Data)
 }
