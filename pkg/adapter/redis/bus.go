@@ -14,7 +14,8 @@ type bus struct {
 
 	cancel context.CancelFunc
 	owner  sync.WaitGroup
-	ended  chan struct{} // closed when the goroutines have ended
+	counts sync.WaitGroup // questions that are being asked; a link that is open begins them
+	ended  chan struct{}  // closed when the goroutines have ended
 }
 
 // startBus starts the goroutines. Their context is the root of the bus's life: it
@@ -32,6 +33,7 @@ func startBus(a *Adapter) *bus {
 		both.Go(func() { p.run(ctx) })
 		both.Go(func() { s.run(ctx) })
 		both.Wait()
+		b.counts.Wait()
 	})
 	return b
 }

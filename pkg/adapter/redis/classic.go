@@ -22,7 +22,10 @@ type link struct {
 	release sync.Once
 
 	broadcasts string // the channel of a namespace's broadcasts; a room's name and "#" may follow
+	requests   string // the channel of a namespace's requests
+	responses  string // the channel of Node.js servers' responses; a uid and "#" may follow
 	private    string // the channel of everything else; a node's id and "#" may follow
+	calls      calls
 
 	mu       sync.RWMutex
 	left     bool
@@ -42,6 +45,8 @@ func newLink(a *Adapter, b *bus, topic string, self adapter.NodeID, deliver func
 	l := &link{
 		adapter: a, bus: b, topic: topic, self: self, deliver: deliver,
 		broadcasts: a.opts.Prefix + "#" + topic + "#",
+		requests:   a.opts.Prefix + "-request#" + topic + "#",
+		responses:  a.opts.Prefix + "-response#" + topic + "#",
 		private:    a.opts.Prefix + "-roomcast#" + topic + "#",
 		interest:   newInterest(),
 	}
@@ -63,7 +68,12 @@ func (l *link) subscribe(ctx context.Context) error {
 		l.hold(l.private+string(l.self)+"#", false, routeNode),
 	}
 	if l.namespace() {
-		subs = append(subs, l.hold(l.broadcasts, false, routeNamespace))
+		// Node.js servers wait for an answer from each subscriber of the requests.
+		subs = append(subs, l.hold(l.broadcasts, false, routeNamespace), l.hold(l.requests, false, routeRequests))
+	}
+	if l.namespace() && l.adapter.opts.NodeJS {
+		subs = append(subs, l.hold(l.responses, false, routeResponses),
+			l.hold(l.responses+string(l.self)+"#", false, routeResponses))
 	}
 	return l.bus.subscriber.await(ctx, subs...)
 }
@@ -90,20 +100,29 @@ func (l *link) Publish(_ context.Context, m *adapter.Message) error {
 	p := l.bus.publisher
 	o := p.message()
 	err := l.encode(o, m)
-	if err == nil {
+	if err == nil && o.channel != "" {
 		err = p.enqueue(o)
 	}
-	if err != nil {
+	if err != nil || o.channel == "" {
 		p.discard(o)
+	}
+	if err != nil {
 		return fmt.Errorf("redis: publish to %q: %w", l.topic, err)
 	}
 	return nil
 }
 
-// encode makes o carry m. Broadcasts that Node.js could have made have its form;
-// all else has our own, on channels where Node.js does not listen.
+// encode makes o carry m. Requests, responses to Node.js and the broadcasts that
+// Node.js could have made have its form; all else has our own, on channels where
+// Node.js does not listen. O is left without a channel when nobody is to hear of m.
 func (l *link) encode(o *outgoing, m *adapter.Message) (err error) {
+	server, toNodeJS := parseAsker(m.To)
 	switch {
+	case toNodeJS && m.Kind == adapter.KindResponse && m.Response != nil:
+		err = l.encodeResponse(o, m.To, server, m.Response)
+	case m.To == "" && l.namespace() && m.Kind == adapter.KindRequest && m.Request != nil:
+		o.channel = l.requests
+		o.body, err = appendRequest(o.body, l.self, l.topic, m.Request)
 	case m.To == "" && l.namespace() && isClassic(m):
 		o.channel = l.broadcasts
 		if rooms := m.Broadcast.Rooms; len(rooms) == 1 {
@@ -142,11 +161,7 @@ func (l *link) receive(a arrival) {
 
 // handle decodes a message and passes it on, unless it is not for this link.
 func (l *link) handle(a arrival) {
-	open := l.openBroadcast
-	if a.route == routeTopic || a.route == routeNode {
-		open = l.openPrivate
-	}
-	m, err := open(a)
+	m, err := l.open(a)
 	switch {
 	case err == errForeign:
 		l.drop(foreign, a.channel)
@@ -155,6 +170,18 @@ func (l *link) handle(a arrival) {
 	case m != nil:
 		l.deliver(m)
 	}
+}
+
+func (l *link) open(a arrival) (*adapter.Message, error) {
+	switch a.route {
+	case routeTopic, routeNode:
+		return l.openPrivate(a)
+	case routeRequests:
+		return l.openRequest(a)
+	case routeResponses:
+		return l.openResponse(a)
+	}
+	return l.openBroadcast(a)
 }
 
 // openPrivate reads a message in roomcast's own form. The names of the channels

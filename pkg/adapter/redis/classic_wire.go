@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/roomcast/roomcast/internal/msgpack"
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -53,6 +54,12 @@ func appendClassic(dst []byte, from adapter.NodeID, namespace string, b *adapter
 	out = msgpack.AppendString(out, namespace)
 	out = append(out, classicRooms...)
 	out = appendStrings(out, b.Rooms)
+	if from == emitterID { // which has another order
+		out = append(out, classicFlags...)
+		out = appendFlags(out, b)
+		out = append(out, classicExcept...)
+		return appendStrings(out, b.Except), nil
+	}
 	out = append(out, classicExcept...)
 	out = appendStrings(out, b.Except)
 	out = append(out, classicFlags...)
@@ -90,6 +97,7 @@ type envelope struct {
 	broadcast adapter.Broadcast // without its packet
 	selected  bool              // it says which rooms, if only that it means all
 	data      []byte            // MessagePack
+	timeout   time.Duration     // for which the sender of a request waits
 }
 
 // openBroadcast reads a broadcast. It returns nil for one that no socket here can
@@ -158,14 +166,18 @@ func sameNamespace(inside, topic string) bool {
 
 // message decodes the data.
 func (e *envelope) message(namespace string) (*adapter.Message, error) {
-	r := msgpack.NewReader(e.data)
-	data, attachments, err := r.AppendJSON(make([]byte, 0, len(e.data)+len(e.data)/2+16), nil)
+	p, err := e.packet(namespace)
 	if err != nil {
 		return nil, err
 	}
-	b := &e.broadcast
-	b.Packet = packet.Packet{Type: packet.Event, Namespace: namespace, Data: data, Attachments: attachments}
-	return &adapter.Message{From: adapter.NodeID(e.from), Kind: adapter.KindBroadcast, Broadcast: b}, nil
+	e.broadcast.Packet = p
+	return &adapter.Message{From: adapter.NodeID(e.from), Kind: adapter.KindBroadcast, Broadcast: &e.broadcast}, nil
+}
+
+func (e *envelope) packet(namespace string) (packet.Packet, error) {
+	r := msgpack.NewReader(e.data)
+	data, attachments, err := r.AppendJSON(make([]byte, 0, len(e.data)+len(e.data)/2+16), nil)
+	return packet.Packet{Type: packet.Event, Namespace: namespace, Data: data, Attachments: attachments}, err
 }
 
 // readEnvelope reads all but the data, which keeps to payload's memory. It takes
@@ -223,12 +235,16 @@ func (e *envelope) packetMember(key []byte, r *msgpack.Reader) (err error) {
 			return err
 		}
 	case "data":
-		if e.data, err = r.Skip(); err == nil && !isEvent(e.data) {
-			err = adapter.ErrMalformed
-		}
-		return err
+		return e.readEvent(r)
 	}
 	_, err = r.Skip()
+	return err
+}
+
+func (e *envelope) readEvent(r *msgpack.Reader) (err error) {
+	if e.data, err = r.Skip(); err == nil && !isEvent(e.data) {
+		err = adapter.ErrMalformed
+	}
 	return err
 }
 
@@ -258,6 +274,10 @@ func (e *envelope) optionsMember(key []byte, r *msgpack.Reader) (err error) {
 	return err
 }
 
+// maxElements bounds a list, so that a few bytes per element cannot become far more
+// in memory.
+const maxElements = 1 << 20
+
 // readNames reads a list of rooms, which Node.js leaves out when undefined, and
 // whose names may be numbers.
 func readNames(r *msgpack.Reader) ([]string, error) {
@@ -268,6 +288,9 @@ func readNames(r *msgpack.Reader) ([]string, error) {
 	n, err := r.ArrayLen()
 	if err != nil || n == 0 {
 		return nil, err
+	}
+	if n > maxElements {
+		return nil, adapter.ErrMalformed
 	}
 	names := make([]string, 0, min(n, 64))
 	for range n {
@@ -288,6 +311,8 @@ func (e *envelope) flag(key []byte, r *msgpack.Reader) error {
 		e.broadcast.Volatile = string(value) == "\xc3"
 	case string(key) == "compress":
 		e.broadcast.Uncompressed = string(value) == "\xc2"
+	case string(key) == "timeout":
+		e.timeout = readTimeout(value)
 	}
 	return err
 }

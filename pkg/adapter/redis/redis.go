@@ -24,6 +24,15 @@ type Options struct {
 	// PublishQueueBytes bounds the messages that wait for Redis. Zero means
 	// 16 MiB; a negative value is an error.
 	PublishQueueBytes int64
+	// NodeJS says that Node.js servers are in the cluster whose answers count: calls
+	// that gather answers then wait for theirs too. Each node needs an Adapter of its
+	// own, since Redis counts connections. Without it Node.js servers get broadcasts,
+	// requests and answers, but are not asked for any.
+	NodeJS bool
+	// PublishOnSpecificResponseChannel sends an answer to a Node.js server on a channel
+	// that only this server hears, as the option of that name does in Node.js. The
+	// answers to its events for servers go to all in any case.
+	PublishOnSpecificResponseChannel bool
 	// Logger gets a line when Redis is lost or back, and at most ten a second for
 	// dropped messages. Nil means slog.Default().
 	Logger *slog.Logger
@@ -103,7 +112,11 @@ func (a *Adapter) Status() adapter.Status { return a.health.status() }
 // Join enters topic as self; see adapter.Adapter. It returns once Redis has
 // confirmed the subscriptions and a probe has come back. A topic that begins with
 // a slash is a namespace: its Link is an adapter.RoomObserver and speaks the wire
-// form of the Node.js adapter.
+// form of the Node.js adapter. With the option NodeJS it is an adapter.NodeCounter
+// too, unless deliver is nil.
+//
+// A Link of the node "emitter" with a nil deliver publishes what the Node.js package
+// @socket.io/redis-emitter would.
 func (a *Adapter) Join(ctx context.Context, topic string, self adapter.NodeID, deliver func(*adapter.Message)) (adapter.Link, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("redis: join %q: %w", topic, err)
@@ -120,10 +133,18 @@ func (a *Adapter) Join(ctx context.Context, topic string, self adapter.NodeID, d
 	if err != nil {
 		err = fmt.Errorf("redis: join %q: %w", topic, err)
 	}
-	if l.namespace() {
-		return &roomLink{l}, err
+	return l.typed(), err
+}
+
+// typed returns l with the abilities of its topic.
+func (l *link) typed() adapter.Link {
+	switch {
+	case !l.namespace():
+		return l
+	case l.deliver == nil || !l.adapter.opts.NodeJS:
+		return &roomLink{l}
 	}
-	return l, err
+	return &countingLink{roomLink{l}}
 }
 
 func (a *Adapter) acquireBus() *bus {

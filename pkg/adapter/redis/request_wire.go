@@ -1,0 +1,366 @@
+package redis
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/roomcast/roomcast/internal/msgpack"
+	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/packet"
+)
+
+// The wire form of a request is that of @socket.io/redis-adapter: an object with the
+// sender's uid, a requestId if an answer is wanted, a type and what belongs to it.
+//
+//	{uid, requestId, type: 1}
+//	{uid, type: 2 or 3, opts: {rooms, except}, rooms}
+//	{uid, type: 4, opts: {rooms, except}, close}
+//	{uid, requestId, type: 5, opts: {rooms, except}}
+//	{uid, requestId, type: 6, data: ["event", …]}
+//	{uid, requestId, type: 7, packet: {type, data, nsp}, opts: {rooms, except, flags}}
+//
+// It is JSON, or MessagePack with attachments and for type 7. A roomcast node adds a
+// member roomcast, which Node.js ignores: it says that the answers go to the private
+// channel, and all that the form has no place for.
+const (
+	roomcastMember  = "roomcast"
+	roomcastVersion = 1
+)
+
+// actions are what the types ask for.
+var actions = [...]adapter.Action{
+	typeIDs:        adapter.ActionFetch,
+	typeRooms:      adapter.ActionRooms,
+	typeJoin:       adapter.ActionJoin,
+	typeLeave:      adapter.ActionLeave,
+	typeDisconnect: adapter.ActionDisconnect,
+	typeFetch:      adapter.ActionFetch,
+	typeEvent:      adapter.ActionEvent,
+	typeCall:       adapter.ActionCall,
+}
+
+// typeOf returns the type that asks for an action. Node.js asks no longer with
+// typeIDs.
+func typeOf(action adapter.Action) (kind requestType, ok bool) {
+	i := slices.Index(actions[typeIDs+1:], action)
+	return typeIDs + 1 + requestType(i), i >= 0
+}
+
+// changes says that a request asks for no answer in the form of Node.js.
+func (t requestType) changes() bool {
+	return t == typeJoin || t == typeLeave || t == typeDisconnect
+}
+
+// selects says that a request has a member opts.
+func (t requestType) selects() bool { return t.changes() || t == typeFetch || t == typeCall }
+
+// appendRequest appends the wire form of a request to dst. It fails with
+// ErrMalformed for an unknown action and for a packet that is no event.
+func appendRequest(dst []byte, self adapter.NodeID, namespace string, r *adapter.Request) ([]byte, error) {
+	kind, ok := typeOf(r.Action)
+	if !ok {
+		return dst, adapter.ErrMalformed
+	}
+	o := newObject(nil)
+	if self != emitterID || !kind.changes() {
+		o.text("uid", string(self))
+	}
+	if r.ID != "" && !kind.changes() {
+		o.text("requestId", r.ID)
+	}
+	o.number("type", uint64(kind))
+	if err := o.requested(kind, namespace, r); err != nil {
+		return dst, err
+	}
+	if self != emitterID {
+		o.object(roomcastMember, func(own *object) { own.unsaid(kind, r) })
+	}
+	if kind == typeCall || len(r.Packet.Attachments) > 0 {
+		return append(dst, o.packed...), nil
+	}
+	return appendJSON(dst, o.packed)
+}
+
+// requested adds what belongs to the type.
+func (o *object) requested(kind requestType, namespace string, r *adapter.Request) (err error) {
+	switch kind {
+	case typeEvent:
+		return o.event(&r.Packet)
+	case typeCall:
+		o.object("packet", func(p *object) {
+			p.number("type", uint64(packet.Event))
+			err = p.event(&r.Packet)
+			p.text("nsp", namespace)
+		})
+	}
+	if kind.selects() {
+		o.object("opts", func(opts *object) {
+			opts.names("rooms", r.Rooms)
+			opts.names("except", r.Except)
+			if kind == typeCall {
+				opts.object("flags", func(flags *object) { flags.flags(r) })
+			}
+		})
+	}
+	switch kind {
+	case typeJoin, typeLeave:
+		o.names("rooms", r.Targets)
+	case typeDisconnect:
+		o.bool("close", r.Close)
+	}
+	return err
+}
+
+// event adds a packet's data.
+func (o *object) event(p *packet.Packet) error {
+	if err := o.value("data", p.Data, p.Attachments); err != nil {
+		return err
+	}
+	if p.Data.Kind() != '[' {
+		return adapter.ErrMalformed
+	}
+	return nil
+}
+
+func (o *object) flags(r *adapter.Request) {
+	if r.Volatile {
+		o.bool("volatile", true)
+	}
+	if r.Uncompressed {
+		o.bool("compress", false)
+	}
+	if r.Timeout > 0 {
+		o.number("timeout", uint64((r.Timeout+time.Millisecond-1)/time.Millisecond))
+	}
+}
+
+// unsaid adds what the form of Node.js has no place for.
+func (o *object) unsaid(kind requestType, r *adapter.Request) {
+	o.number("version", roomcastVersion)
+	if r.Timeout > 0 {
+		o.number("timeout", uint64(r.Timeout))
+	}
+	if r.ID != "" && kind.changes() {
+		o.text("requestId", r.ID)
+	}
+	if r.Whole {
+		o.bool("whole", true)
+	}
+	if !kind.selects() {
+		if len(r.Rooms) > 0 {
+			o.names("rooms", r.Rooms)
+		}
+		if len(r.Except) > 0 {
+			o.names("except", r.Except)
+		}
+	}
+}
+
+// request is a received request whose event has not been decoded.
+type request struct {
+	envelope // its sender, options and packet
+	kind     requestType
+	id       string
+	options  bool // it has a member opts
+	listed   bool // it has a member rooms
+	rooms    []string
+	close    bool
+	sid      string  // what older versions have instead of opts
+	room     string  // and instead of rooms
+	roomed   bool    // it has a member room
+	own      *unsaid // nil unless a roomcast node has sent it
+}
+
+// unsaid is the member that only roomcast nodes write.
+type unsaid struct {
+	version       int64
+	timeout       time.Duration
+	id            string
+	whole         bool
+	rooms, except []string
+}
+
+// openRequest reads a request. It returns nil for this node's own.
+func (l *link) openRequest(a arrival) (*adapter.Message, error) {
+	q, err := readRequest([]byte(a.payload))
+	if err != nil {
+		return nil, err
+	}
+	if q.from == string(l.self) {
+		return nil, nil
+	}
+	if q.kind == typeCall && !sameNamespace(q.namespace, l.topic) {
+		return nil, errForeign
+	}
+	r, err := q.request(l.topic)
+	if err != nil {
+		return nil, err
+	}
+	m := &adapter.Message{From: q.sender(), Kind: adapter.KindRequest, Request: r}
+	if q.kind == typeCall && q.own == nil {
+		l.calls.begin(call{m.From, r.ID})
+	}
+	return m, nil
+}
+
+// readRequest reads all but the event, and checks that nothing is missing.
+func readRequest(payload []byte) (*request, error) {
+	q := &request{kind: typeMissing}
+	if err := readObject(payload, q.member); err != nil {
+		return nil, err
+	}
+	if !q.complete() {
+		return nil, adapter.ErrMalformed
+	}
+	return q, nil
+}
+
+func (q *request) member(key []byte, r *msgpack.Reader) (err error) {
+	switch string(key) {
+	case "uid":
+		q.from, err = readID(r)
+	case "requestId":
+		q.id, err = readID(r)
+	case "type":
+		var kind int64
+		kind, err = r.Int()
+		q.kind = requestType(kind)
+	case "opts":
+		q.options = true
+		err = readMap(r, q.optionsMember)
+	case "rooms":
+		q.listed = true
+		q.rooms, err = readNames(r)
+	case "close":
+		q.close, err = readBool(r)
+	case "data":
+		err = q.readEvent(r)
+	case "packet":
+		err = readMap(r, q.packetMember)
+	case "sid":
+		q.sid, err = readID(r)
+	case "room":
+		var room []byte
+		room, err = r.Text()
+		q.roomed, q.room = true, string(room)
+	case roomcastMember:
+		q.own = &unsaid{}
+		err = readMap(r, q.own.member)
+	default:
+		_, err = r.Skip()
+	}
+	return err
+}
+
+func (u *unsaid) member(key []byte, r *msgpack.Reader) (err error) {
+	switch string(key) {
+	case "version":
+		u.version, err = r.Int()
+	case "timeout":
+		var timeout int64
+		timeout, err = r.Int()
+		u.timeout = max(0, time.Duration(timeout))
+	case "requestId":
+		u.id, err = readID(r)
+	case "whole":
+		u.whole, err = readBool(r)
+	case "rooms":
+		u.rooms, err = readNames(r)
+	case "except":
+		u.except, err = readNames(r)
+	default:
+		_, err = r.Skip()
+	}
+	return err
+}
+
+// complete says whether the request has all that its type needs.
+func (q *request) complete() bool {
+	if own := q.own; own != nil && (own.version != roomcastVersion || q.from == "") {
+		return false
+	}
+	answerable := q.id != "" || q.own != nil
+	switch q.kind {
+	case typeIDs:
+		return answerable && q.listed
+	case typeRooms:
+		return answerable
+	case typeFetch:
+		return answerable && q.selected
+	case typeJoin, typeLeave:
+		if !q.options {
+			return q.sid != "" && q.roomed
+		}
+		return q.selected && q.listed
+	case typeDisconnect:
+		return q.selected || !q.options && q.sid != ""
+	case typeEvent:
+		return q.data != nil
+	case typeCall:
+		return answerable && q.selected && q.data != nil
+	}
+	return false
+}
+
+// sender returns who has sent the request.
+func (q *request) sender() adapter.NodeID {
+	if q.own != nil || q.from == string(emitterID) {
+		return adapter.NodeID(q.from)
+	}
+	if q.from == "" && q.id == "" { // emitters say who they are with type 6 only
+		return emitterID
+	}
+	return asker{kind: q.kind, uid: q.from}.id()
+}
+
+// request decodes the event.
+func (q *request) request(namespace string) (*adapter.Request, error) {
+	b := &q.broadcast
+	r := &adapter.Request{
+		ID: q.id, Action: actions[q.kind], Rooms: b.Rooms, Except: b.Except, Close: q.close, Timeout: q.timeout,
+		Volatile: b.Volatile, Uncompressed: b.Uncompressed, Whole: actions[q.kind] == adapter.ActionFetch,
+	}
+	switch {
+	case q.kind == typeIDs:
+		r.Rooms = q.rooms
+	case q.kind.changes() && !q.options:
+		r.Rooms = []string{q.sid}
+		if q.roomed {
+			r.Targets = []string{q.room}
+		}
+	case q.kind.changes():
+		r.ID, r.Targets = "", q.rooms // Node.js does not answer what has options
+	}
+	if own := q.own; own != nil {
+		r.Timeout, r.Whole = own.timeout, own.whole
+		if q.kind.changes() {
+			r.ID = own.id
+		}
+		if !q.kind.selects() {
+			r.Rooms, r.Except = own.rooms, own.except
+		}
+	}
+	var err error
+	if q.kind == typeEvent || q.kind == typeCall {
+		r.Packet, err = q.packet(namespace)
+	}
+	return r, err
+}
+
+// maxTimeout is the longest time that JavaScript can wait.
+const maxTimeout = (1<<31 - 1) * time.Millisecond
+
+// readTimeout reads a number of milliseconds. What is none is no timeout.
+func readTimeout(packed []byte) time.Duration {
+	r := msgpack.NewReader(packed)
+	if kind := r.Peek(); kind != msgpack.Int && kind != msgpack.Float {
+		return 0
+	}
+	text, _ := r.Text()
+	ms, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || !(ms > 0) {
+		return 0
+	}
+	return time.Duration(min(ms, float64(maxTimeout/time.Millisecond)) * float64(time.Millisecond))
+}
