@@ -122,16 +122,32 @@ func closeNode(t *testing.T, n *Node) {
 	}
 }
 
+// join joins namespace for its broadcasts; requests are answered at once.
 func join(t *testing.T, n *Node, namespace string, deliver func(*adapter.Broadcast)) *Topic {
 	t.Helper()
-	if deliver == nil {
-		deliver = func(*adapter.Broadcast) {}
-	}
-	topic, err := n.Join(t.Context(), namespace, deliver)
+	return joinWith(t, n, namespace, handle(deliver))
+}
+
+func joinWith(t *testing.T, n *Node, namespace string, h Handler) *Topic {
+	t.Helper()
+	topic, err := n.Join(t.Context(), namespace, h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return topic
+}
+
+func handle(deliver func(*adapter.Broadcast)) Handler {
+	return Handler{
+		Broadcast: func(b *adapter.Broadcast, _ string) {
+			if deliver != nil {
+				deliver(b)
+			}
+		},
+		Request: func(_ *adapter.Request, answer func(*adapter.Response)) {
+			answer(&adapter.Response{Done: true})
+		},
+	}
 }
 
 // witness is a member of the members' topic that only the test speaks for.

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// checksPerInterval is how often within a HeartbeatInterval silent members and
-	// the backend's state are looked at: an eviction is late by a fifth of it.
+	// checksPerInterval is how often within a HeartbeatInterval the backend's state
+	// is looked at.
 	checksPerInterval = 5
 	// announceGap is the least time between two announcements of namespaces, so
 	// that a thousand joins in a row do not become a thousand heartbeats.
@@ -66,6 +66,8 @@ func (h *heartbeat) takeOwed() []adapter.NodeID {
 func (n *Node) run() {
 	check := time.NewTicker(n.options.HeartbeatInterval / checksPerInterval)
 	defer check.Stop()
+	expiry := time.NewTimer(n.untilExpiry())
+	defer expiry.Stop()
 	gap := time.NewTimer(0)
 	defer gap.Stop()
 	var changed <-chan struct{} // nil during the gap
@@ -75,6 +77,9 @@ func (n *Node) run() {
 			return
 		case <-check.C:
 			n.check(time.Now())
+		case <-expiry.C:
+			n.evict()
+			expiry.Reset(n.untilExpiry())
 		case <-gap.C:
 			changed = n.heartbeat.changed
 		case <-changed:
@@ -90,11 +95,22 @@ func (n *Node) run() {
 	}
 }
 
-// check gives up silent members and speaks when it is time.
-func (n *Node) check(now time.Time) {
-	for _, m := range n.members.evict(now.Add(-n.options.HeartbeatTimeout)) {
+// untilExpiry is how long no member can become too silent: one that is heard of
+// meanwhile has its time from then on, so that the timer need not know of it.
+func (n *Node) untilExpiry() time.Duration {
+	return time.Until(n.members.oldest().Add(n.options.HeartbeatTimeout))
+}
+
+// evict gives up silent members, also those that calls wait for.
+func (n *Node) evict() {
+	for _, m := range n.members.evict(time.Now().Add(-n.options.HeartbeatTimeout)) {
+		n.calls.lost(m.ID)
 		n.options.Logger.Warn("cluster: member is silent and given up", "member", m.ID, "lastSeen", m.LastSeen)
 	}
+}
+
+// check speaks when it is time.
+func (n *Node) check(now time.Time) {
 	wasAway := n.heartbeat.away
 	n.heartbeat.away = n.Status().State != adapter.Up
 	// A tick that comes a little early must not put the heartbeat off to the next.
@@ -130,15 +146,17 @@ func (n *Node) receive(m *adapter.Message) {
 		return
 	case m.Kind == adapter.KindGoodbye:
 		if n.members.left(m.From) {
+			n.calls.joined(m.From, nil)
 			n.options.Logger.Info("cluster: member has left", "member", m.From)
 		}
 		return
 	case m.Heartbeat == nil:
 		return
 	}
-	if n.members.heard(m.From, m.Heartbeat, time.Now()) {
+	if n.members.heard(m.From, m.Heartbeat) {
 		n.options.Logger.Info("cluster: member has come", "member", m.From)
 	}
+	n.calls.joined(m.From, m.Heartbeat.Namespaces)
 	clash := m.Heartbeat.Tag == n.Tag()
 	if m.Kind == adapter.KindHello || (clash && n.id < m.From) {
 		n.heartbeat.owe(m.From)

@@ -29,14 +29,14 @@ type members struct {
 }
 
 // heard notes a sign of life and says whether it was the first one.
-func (m *members) heard(id adapter.NodeID, h *adapter.Heartbeat, now time.Time) bool {
+func (m *members) heard(id adapter.NodeID, h *adapter.Heartbeat) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_, known := m.byID[id]
 	if m.byID == nil {
 		m.byID = make(map[adapter.NodeID]Member)
 	}
-	m.byID[id] = Member{ID: id, Tag: h.Tag, Namespaces: h.Namespaces, LastSeen: now}
+	m.byID[id] = Member{ID: id, Tag: h.Tag, Namespaces: h.Namespaces, LastSeen: time.Now()}
 	return !known
 }
 
@@ -61,6 +61,32 @@ func (m *members) evict(silent time.Time) []Member {
 		}
 	}
 	return evicted
+}
+
+// oldest returns when the most silent member was last heard of; now without members.
+func (m *members) oldest() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	oldest := time.Now()
+	for _, member := range m.byID {
+		if member.LastSeen.Before(oldest) {
+			oldest = member.LastSeen
+		}
+	}
+	return oldest
+}
+
+// in returns the members that have joined namespace.
+func (m *members) in(namespace string) []adapter.NodeID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var in []adapter.NodeID
+	for id, member := range m.byID {
+		if slices.Contains(member.Namespaces, namespace) {
+			in = append(in, id)
+		}
+	}
+	return in
 }
 
 // list returns the members sorted by id.

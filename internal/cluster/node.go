@@ -24,6 +24,7 @@ type Node struct {
 	started  time.Time
 	identity atomic.Pointer[identity]
 	members  members
+	calls    calls
 	link     adapter.Link // of membersTopic
 
 	heartbeat heartbeat
@@ -46,7 +47,8 @@ type identity struct {
 // Start makes this process a node: it draws an id and a tag, joins the others and
 // greets them. It waits for the adapter no longer than ctx and JoinTimeout. A
 // backend that is away (adapter.ErrDegraded) is no failure: the node greets when
-// it comes. Close ends what Start has started; the end of ctx does not.
+// it comes. Start fails with ErrNoRecovery if Options.Recovery is set and the adapter
+// is no adapter.RecoveryStore. Close ends what Start has started; the end of ctx does not.
 func Start(ctx context.Context, o Options) (*Node, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -114,8 +116,8 @@ func (n *Node) Status() adapter.Status {
 	return adapter.Status{State: adapter.Up, Since: n.started}
 }
 
-// Close says goodbye, so that the others give this node up at once, closes all
-// topics and waits for what the node has started, no longer than ctx for each of
+// Close says goodbye, so that the others give this node up at once, ends calls with
+// ErrClosed, closes all topics and waits for what the node has started, no longer than ctx for each of
 // them. Closing twice is harmless; each call waits.
 func (n *Node) Close(ctx context.Context) error {
 	n.mu.Lock()

@@ -21,15 +21,23 @@ type Options struct {
 	// JoinTimeout bounds each wait for the adapter when a topic is joined or the
 	// tag changes. Zero means 1 second.
 	JoinTimeout time.Duration
+	// RequestTimeout bounds a call whose context has no deadline. Zero means 5 seconds.
+	RequestTimeout time.Duration
+	// Recovery is what the adapter keeps for clients that come back; it is then an
+	// adapter.RecoveryStore. Nil means that nothing is kept.
+	Recovery *adapter.Retention
 	// Logger receives what happens to members and to the backend. Nil means
 	// slog.Default().
 	Logger *slog.Logger
 }
 
 func (o Options) withDefaults() (Options, error) {
-	if o.HeartbeatInterval < 0 || o.HeartbeatTimeout < 0 || o.JoinTimeout < 0 {
-		return o, fmt.Errorf("cluster: negative duration: HeartbeatInterval %v, HeartbeatTimeout %v, JoinTimeout %v",
-			o.HeartbeatInterval, o.HeartbeatTimeout, o.JoinTimeout)
+	if o.HeartbeatInterval < 0 || o.HeartbeatTimeout < 0 || o.JoinTimeout < 0 || o.RequestTimeout < 0 {
+		return o, fmt.Errorf("cluster: negative duration: HeartbeatInterval %v, HeartbeatTimeout %v, JoinTimeout %v, RequestTimeout %v",
+			o.HeartbeatInterval, o.HeartbeatTimeout, o.JoinTimeout, o.RequestTimeout)
+	}
+	if _, ok := o.Adapter.(adapter.RecoveryStore); o.Recovery != nil && !ok {
+		return o, fmt.Errorf("%w: %T", ErrNoRecovery, o.Adapter)
 	}
 	if o.Adapter == nil {
 		o.Adapter = alone{}
@@ -46,6 +54,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.JoinTimeout == 0 {
 		o.JoinTimeout = time.Second
+	}
+	if o.RequestTimeout == 0 {
+		o.RequestTimeout = 5 * time.Second
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -13,37 +13,67 @@ import (
 type Topic struct {
 	node      *Node
 	namespace string
-	deliver   func(*adapter.Broadcast)
-	link      adapter.Link
-	observer  adapter.RoomObserver // nil for a link that carries every broadcast anyway
+	handler   Handler
+	ctx       context.Context // ends when Close of the topic or of the node begins
+	stop      context.CancelFunc
+	answers   answers
+
+	// What follows is set before Join returns, and not to be read by receive.
+	link     adapter.Link
+	recovery adapter.RecoveryLink // link, with Options.Recovery
+	observer adapter.RoomObserver // nil for a link that carries every broadcast anyway
+	counter  adapter.NodeCounter  // nil for a link whose nodes all send heartbeats
 }
 
-// Join connects namespace to the same one of the other nodes. Broadcasts from
-// them are passed to deliver, in order per sender and one at a time; deliver
-// returns promptly. Join waits no longer than ctx and JoinTimeout.
+// Join connects namespace to the same one of the other nodes, whose messages are
+// passed to h. With Options.Recovery its broadcasts are kept. Join waits no longer
+// than ctx and JoinTimeout.
 //
 // If the backend did not confirm in time, Join returns a working Topic together
 // with an error that wraps adapter.ErrDegraded. With any other error, such as
 // ErrClosed after Close, the Topic is nil.
-func (n *Node) Join(ctx context.Context, namespace string, deliver func(*adapter.Broadcast)) (*Topic, error) {
+func (n *Node) Join(ctx context.Context, namespace string, h Handler) (*Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.options.JoinTimeout)
 	defer cancel()
-	t := &Topic{node: n, namespace: namespace, deliver: deliver}
-	link, err := n.options.Adapter.Join(ctx, namespace, n.id, t.receive)
-	if link == nil {
+	t := &Topic{node: n, namespace: namespace, handler: h}
+	t.ctx, t.stop = context.WithCancel(n.ctx)
+	err := t.connect(ctx)
+	if t.link == nil {
+		t.stop()
 		return nil, fmt.Errorf("cluster: join %q: %w", namespace, err)
 	}
-	t.link = link
-	t.observer, _ = link.(adapter.RoomObserver)
 	suffixes, open := n.add(t)
 	if !open {
-		return nil, errors.Join(ErrClosed, link.Close(ctx))
+		t.stop()
+		return nil, errors.Join(ErrClosed, t.link.Close(ctx))
 	}
 	if err = errors.Join(err, t.claim(ctx, suffixes)); err != nil {
 		return t, fmt.Errorf("cluster: join %q: %w", namespace, degraded(err))
 	}
 	return t, nil
 }
+
+// connect sets the topic's link, if it returns one, and what the link is able to.
+func (t *Topic) connect(ctx context.Context) (err error) {
+	o := t.node.options
+	if o.Recovery == nil {
+		t.link, err = o.Adapter.Join(ctx, t.namespace, t.node.id, t.receive)
+	} else if store, ok := o.Adapter.(adapter.RecoveryStore); ok { // by withDefaults it is one
+		t.recovery, err = store.JoinRecoverable(ctx, t.namespace, t.node.id, *o.Recovery, t.receive)
+		t.link = t.recovery
+	}
+	if t.link == nil {
+		return err
+	}
+	t.observer, _ = t.link.(adapter.RoomObserver)
+	t.counter, _ = t.link.(adapter.NodeCounter)
+	t.warnUnanswered(t.answers.open(t.ctx, t.link))
+	return err
+}
+
+// Recovery returns the link to what is kept for clients that come back, or nil
+// without Options.Recovery.
+func (t *Topic) Recovery() adapter.RecoveryLink { return t.recovery }
 
 // degraded makes sure that err wraps adapter.ErrDegraded: a link that exists
 // connects by itself, whatever the wait for it ended with.
@@ -85,20 +115,30 @@ func (t *Topic) RoomEmpty(room string) {
 	}
 }
 
-// Close leaves the namespace. It waits for a running deliver, no longer than ctx;
-// after it no call of deliver begins. Closing twice is harmless.
+// Close leaves the namespace and ends its calls with ErrClosed. It waits for a
+// running function of the Handler, no longer than ctx; after it none begins. Closing
+// twice is harmless.
 func (t *Topic) Close(ctx context.Context) error {
 	t.node.remove(t)
+	t.stop()
 	if err := t.link.Close(ctx); err != nil {
 		return fmt.Errorf("cluster: close %q: %w", t.namespace, err)
 	}
 	return nil
 }
 
-// receive takes what the other nodes publish in the namespace.
+// receive takes what arrives in the namespace.
 func (t *Topic) receive(m *adapter.Message) {
-	if m.Kind == adapter.KindBroadcast && m.Broadcast != nil {
-		t.deliver(m.Broadcast)
+	switch {
+	case m.Kind == adapter.KindBroadcast && m.Broadcast != nil:
+		if t.node.options.Recovery == nil {
+			m.Offset = "" // of a log that this node does not ask
+		}
+		t.handler.Broadcast(m.Broadcast, m.Offset)
+	case m.Kind == adapter.KindRequest && m.Request != nil:
+		t.handler.Request(m.Request, t.answer(m.From, m.Request))
+	case m.Kind == adapter.KindResponse && m.Response != nil:
+		t.node.calls.answered(m.From, m.Response)
 	}
 }
 

@@ -103,7 +103,7 @@ func TestJoin_WithoutItsBackendTheTopicWorksLater(t *testing.T) {
 		b := newBus(hub)
 		b.away.Store(true)
 		n := start(t, b)
-		topic, err := n.Join(t.Context(), "/", func(*adapter.Broadcast) {})
+		topic, err := n.Join(t.Context(), "/", handle(nil))
 		if topic == nil || !errors.Is(err, adapter.ErrDegraded) {
 			t.Fatalf("got %v, %v, want a topic and adapter.ErrDegraded", topic, err)
 		}
@@ -124,7 +124,7 @@ func TestJoin_UnconfirmedInTimeIsDegraded(t *testing.T) {
 		n := start(t, b)
 		b.slow.Store(true)
 		began := time.Now()
-		topic, err := n.Join(t.Context(), "/", func(*adapter.Broadcast) {})
+		topic, err := n.Join(t.Context(), "/", handle(nil))
 		if topic == nil || !errors.Is(err, adapter.ErrDegraded) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, %v, want a topic and adapter.ErrDegraded", topic, err)
 		}
@@ -139,7 +139,7 @@ func TestJoin_FailsWithTheAdaptersError(t *testing.T) {
 		n := start(t, memory.New())
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		topic, err := n.Join(ctx, "/", func(*adapter.Broadcast) {})
+		topic, err := n.Join(ctx, "/", handle(nil))
 		if topic != nil || !errors.Is(err, context.Canceled) || errors.Is(err, adapter.ErrDegraded) {
 			t.Errorf("got %v, %v, want context.Canceled", topic, err)
 		}
@@ -151,7 +151,7 @@ func TestJoin_ClosedNodeKeepsNoLink(t *testing.T) {
 		hub := memory.New()
 		n := start(t, hub)
 		closeNode(t, n)
-		topic, err := n.Join(t.Context(), "/", func(*adapter.Broadcast) { t.Error("a closed node heard something") })
+		topic, err := n.Join(t.Context(), "/", handle(func(*adapter.Broadcast) { t.Error("a closed node heard something") }))
 		if topic != nil || !errors.Is(err, ErrClosed) {
 			t.Errorf("got %v, %v, want ErrClosed", topic, err)
 		}
@@ -168,12 +168,12 @@ func TestNode_IsSafeForConcurrentUse(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			for j := range 50 {
-				topic, err := n.Join(t.Context(), fmt.Sprintf("/%d", i), func(*adapter.Broadcast) {})
+				topic, err := n.Join(t.Context(), fmt.Sprintf("/%d", i), handle(nil))
 				if err != nil {
 					t.Errorf("Join: %v", err)
 					return
 				}
-				peer, err := other.Join(t.Context(), fmt.Sprintf("/%d", j), func(*adapter.Broadcast) {})
+				peer, err := other.Join(t.Context(), fmt.Sprintf("/%d", j), handle(nil))
 				if err != nil {
 					t.Errorf("Join: %v", err)
 					return
