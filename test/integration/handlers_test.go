@@ -20,6 +20,8 @@ type selection struct {
 	Others   bool     `json:"others"` // not to the socket that asks
 	Local    bool     `json:"local"`
 	Volatile bool     `json:"volatile"`
+	Compress *bool    `json:"compress"`
+	Timeout  int      `json:"timeout"` // milliseconds, for answers
 }
 
 func (sel selection) of(s *server.Socket) server.Broadcast {
@@ -34,6 +36,9 @@ func (sel selection) of(s *server.Socket) server.Broadcast {
 	if sel.Volatile {
 		b = b.Volatile()
 	}
+	if sel.Compress != nil {
+		b = b.Compress(*sel.Compress)
+	}
 	return b
 }
 
@@ -45,7 +50,12 @@ func serveStories(n *node) {
 		serveEchoes(ns)
 		serveRooms(ns)
 		serveLives(n, ns)
+		serveListeners(ns)
+		serveCluster(ns)
+		serveRemote(ns)
 	}
+	serveServers(n, n.Of("/"))
+	serveServers(n, n.Of("/chat"))
 	n.Of("/private").Use(admitToken)
 	n.Of("/greeting").OnConnect(func(_ context.Context, s *server.Socket) error { return s.Emit("welcome", s.ID()) })
 	serveFlow(n)
@@ -74,6 +84,7 @@ func serveEchoes(ns *server.Namespace) {
 		}
 		return args.Ack(all(answer)...)
 	})
+	server.On(ns, "ask within", askWithin)
 	server.On(ns, "size", func(_ context.Context, s *server.Socket, text string) error {
 		return s.Emit("size", len(text))
 	})
@@ -112,6 +123,14 @@ type identity struct {
 func serveLives(n *node, ns *server.Namespace) {
 	server.Handle(ns, "whoami", func(_ context.Context, s *server.Socket, _ struct{}) (identity, error) {
 		return identity{Node: n.NodeID(), Auth: s.Handshake().Auth}, nil
+	})
+	server.On(ns, "set data", func(_ context.Context, s *server.Socket, args server.Args) error {
+		server.SetData(s, args.At(0))
+		return args.Ack()
+	})
+	server.On(ns, "get data", func(_ context.Context, s *server.Socket, args server.Args) error {
+		data, _ := server.Data[packet.Raw](s)
+		return args.Ack(data)
 	})
 	server.On(ns, "kick", func(_ context.Context, s *server.Socket, close bool) error {
 		s.Disconnect(close)

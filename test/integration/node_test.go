@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomcast/roomcast/internal/testutil/redisserver"
+	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/redis"
 	"github.com/roomcast/roomcast/pkg/server"
 )
@@ -47,16 +49,53 @@ func startNodes(t testing.TB) (nodes []*node, redisAddr string) {
 // startNode starts a node on the Redis at redisAddr. It ends with the test.
 func startNode(t testing.TB, redisAddr string, options server.Options) *node {
 	t.Helper()
+	options.Adapter = overRedis(t, redisAddr, redis.Options{})
+	return startNodeOn(t, options)
+}
+
+// overRedis makes an adapter with a Redis client of its own, which is closed when
+// the test ends.
+func overRedis(t testing.TB, redisAddr string, options redis.Options) adapter.Adapter {
+	t.Helper()
 	client := goredis.NewClient(&goredis.Options{Addr: redisAddr})
-	options.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
-	bus, err := redis.New(client, redis.Options{Logger: options.Logger})
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Errorf("close the Redis client: %v", err)
+		}
+	})
+	options.Logger = errorLog(t.Output())
+	bus, err := redis.New(client, options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	options.Adapter = bus
-	s, err := server.New(options)
+	return bus
+}
+
+// startNodeOn starts a node whose adapter is among the options. It ends with the test.
+func startNodeOn(t testing.TB, options server.Options) *node {
+	t.Helper()
+	options.Logger = errorLog(t.Output())
+	n, err := newNode(options)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := n.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		n.work.Wait()
+		n.web.Close()
+	})
+	return n
+}
+
+// newNode makes a node that listens and does what the stories ask.
+func newNode(options server.Options) (*node, error) {
+	s, err := server.New(options)
+	if err != nil {
+		return nil, err
 	}
 	n := &node{Server: s, web: httptest.NewUnstartedServer(s), conns: make(map[net.Conn]struct{})}
 	serveStories(n)
@@ -64,19 +103,11 @@ func startNode(t testing.TB, redisAddr string, options server.Options) *node {
 	n.web.Config.ConnState = n.track
 	n.web.Start()
 	n.url = n.web.URL
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		n.work.Wait()
-		n.web.Close()
-		if err := client.Close(); err != nil {
-			t.Errorf("close the Redis client: %v", err)
-		}
-	})
-	return n
+	return n, nil
+}
+
+func errorLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 func (n *node) track(c net.Conn, state http.ConnState) {

@@ -9,31 +9,43 @@ import (
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
-// Two roomcast nodes and one of the reference implementation are one cluster: the
-// clients of each hear what any of them emits, once.
-func TestReference_NodeIsInTheCluster(t *testing.T) {
-	redisAddr := redisserver.Addr(t)
-	var reference struct{ URL string }
-	startScript(t, "node.mjs", "redis://"+redisAddr).next(t, &reference)
-	nodes := []*node{startNode(t, redisAddr, server.Options{}), startNode(t, redisAddr, server.Options{})}
-	awaitMembers(t, nodes)
-	urls := append(urlsOf(nodes), reference.URL)
-	player := startPlayer(t)
-	for _, transport := range transports {
-		for _, story := range []string{"broadcasts", "membership", "volatile"} {
-			t.Run(story+"/"+transport, func(t *testing.T) {
-				player.play(t, nil, scene{Story: story, Transport: transport, Nodes: urls})
-			})
-		}
+// What the stories say is true of the reference implementation: they are played on
+// servers of it alone.
+func TestReference_StoriesAreTrueOfIt(t *testing.T) {
+	for _, c := range chapters {
+		t.Run(c.name, func(t *testing.T) {
+			addr := redisserver.Addr(t)
+			var urls []string
+			for _, s := range startReference(t, addr, 3, c.parser) {
+				urls = append(urls, s.url)
+			}
+			player := startPlayer(t)
+			for _, f := range c.features {
+				for _, story := range f.stories {
+					if !plays(mixed, story) || ownAskers[story] {
+						continue
+					}
+					t.Run(story, func(t *testing.T) {
+						player.play(t, nil, scene{Story: story, Transport: "websocket", Nodes: urls, Parser: c.parser, Redis: "redis://" + addr})
+					})
+				}
+			}
+		})
 	}
 }
 
-func TestReference_EmitterReachesClients(t *testing.T) {
-	nodes, redisAddr := startNodes(t)
+// A server of the reference asks nodes of roomcast that were not told of it: they
+// answer, and take part in its broadcasts.
+func TestReference_AsksNodesThatDoNotKnowIt(t *testing.T) {
+	addr := redisserver.Addr(t)
+	reference := startReference(t, addr, 1, "")[0]
+	nodes := []*node{startNode(t, addr, server.Options{}), startNode(t, addr, server.Options{})}
+	awaitMembers(t, nodes)
 	player := startPlayer(t)
-	for _, transport := range transports {
-		t.Run(transport, func(t *testing.T) {
-			player.play(t, nil, scene{Story: "emitter", Transport: transport, Nodes: urlsOf(nodes), Redis: "redis://" + redisAddr})
+	for _, story := range []string{"broadcasts", "fetchSockets", "allRooms", "answers"} {
+		t.Run(story, func(t *testing.T) {
+			s := scene{Story: story, Transport: "websocket", Nodes: append(urlsOf(nodes), reference.url), Askers: []int{2}}
+			player.play(t, nil, s)
 		})
 	}
 }

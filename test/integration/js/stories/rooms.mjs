@@ -15,8 +15,10 @@ export function enterAll(stage, namespace) {
   return Promise.all([...memberships, []].map((rooms, i) => enter(stage, i % stage.nodes.length, namespace, rooms)));
 }
 
-// speakers are the clients that have their nodes do something, one of each.
-export const speakers = (stage, clients) => stage.nodes.map((_, node) => clients.findLast((client) => client.node === node));
+// speakers are the clients that have their nodes do something, one of each node or of those that the scene names.
+export function speakers({ nodes, askers = [...nodes.keys()] }, clients) {
+  return askers.map((node) => clients.findLast((client) => client.node === node));
+}
 
 // selections are whom the stories name, by rooms and by sockets.
 export function selections(ids) {

@@ -1,0 +1,135 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/roomcast/roomcast/pkg/parser/msgpack"
+	"github.com/roomcast/roomcast/pkg/server"
+)
+
+// columns are the clusters of the README's table.
+var columns = [...]struct {
+	name       string
+	transports []string
+	orders     int // in how many orders of the nodes each story is played
+	start      func(t *testing.T, options func() server.Options, parser string) cluster
+}{
+	single:   {"one node", transports[:2], 1, startOne},
+	inMemory: {"three in memory", transports[:2], 1, startOnMemory},
+	onRedis:  {"three on Redis", transports, 1, startOnRedis},
+	mixed:    {"two and two Node.js servers on Redis", transports[:2], 2, startMixed},
+}
+
+const (
+	single = iota
+	inMemory
+	onRedis
+	mixed
+)
+
+// feature is a row of the README's table: the stories that prove it. Each is a
+// function in js/stories, which the official client plays on every cluster.
+type feature struct {
+	name    string
+	stories []string
+}
+
+// chapter is what is played on clusters with the same options.
+type chapter struct {
+	name     string
+	parser   string
+	options  func() server.Options
+	features []feature
+}
+
+var chapters = []chapter{
+	{name: "stories", options: func() server.Options { return server.Options{} }, features: []feature{
+		{"events with any number of arguments", []string{"severalArguments"}},
+		{"acknowledgements in both directions, timeouts", []string{"acknowledgements", "timeouts"}},
+		{"binary in events and acknowledgements", []string{"binary"}},
+		{"all of Unicode", []string{"unicode", "loneSurrogates"}},
+		{"payloads up to the limit", []string{"largePayload"}},
+		{"namespaces, fixed and dynamic", []string{"namespaces", "dynamicNamespaces", "unknownNamespace"}},
+		{"middlewares, auth, a greeting", []string{"middleware", "auth", "welcome"}},
+		{"middlewares of events, catch-all listeners", []string{"eventMiddleware", "catchAll"}},
+		{"broadcasts: rooms, exceptions, local, volatile, compress", []string{"broadcasts", "membership", "volatile", "compression"}},
+		{"disconnection by either side", []string{"serverDisconnect", "serverClose", "clientDisconnect"}},
+		{"two hundred clients in one moment", []string{"crowd"}},
+		{"`fetchSockets`: rooms, data, handshake", []string{"fetchSockets", "descriptions"}},
+		{"`socketsJoin`, `socketsLeave`, `disconnectSockets`", []string{"socketsJoinAndLeave", "disconnectSockets"}},
+		{"the same, confirmed", []string{"confirmedChanges"}},
+		{"remote sockets: emit, ask, move, disconnect", []string{"remoteSockets"}},
+		{"all rooms, the number of servers", []string{"allRooms", "countNodes"}},
+		{"broadcasts with acknowledgements, also when some are missing", []string{"answers", "localAnswers", "binaryAnswers", "partialAnswers"}},
+		{"`serverSideEmit`, with and without acknowledgements", []string{"serverSideEmit", "serverSideEmitWithAcknowledgement"}},
+		{"all of @socket.io/redis-emitter", []string{"emitter", "emitterRequests"}},
+	}},
+	{name: "msgpack", parser: "msgpack", options: func() server.Options { return server.Options{Parser: msgpack.New()} }, features: []feature{
+		{"socket.io-msgpack-parser", []string{
+			"severalArguments", "acknowledgements", "binary", "unicode", "namespaces", "middleware", "auth", "welcome",
+			"broadcasts", "serverClose", "answers", "binaryAnswers", "remoteSockets",
+		}},
+	}},
+}
+
+// exceptions are the stories that some clusters, by column, cannot play, and why.
+var exceptions = map[string]map[int]string{
+	"loneSurrogates":   {mixed: "Node.js servers write other characters into Redis"},
+	"confirmedChanges": {mixed: "Node.js servers confirm nothing"},
+	"emitter":          {single: "there is no Redis", inMemory: "there is no Redis"},
+	"emitterRequests":  {single: "there is no Redis", inMemory: "there is no Redis"},
+}
+
+// ownAskers are the stories that nodes of roomcast tell, asking those of the
+// reference too: the reference waits in vain when it asks itself.
+var ownAskers = map[string]bool{"localAnswers": true}
+
+// plays says whether a cluster can play a story.
+func plays(column int, story string) bool { return exceptions[story][column] == "" }
+
+// Every behaviour works in every kind of cluster, over every transport, whichever
+// node it begins on; and README.md says what was proven here.
+func TestCompatibility_EveryBehaviourInEveryCluster(t *testing.T) {
+	results := make(table)
+	for _, c := range chapters {
+		for column, kind := range columns {
+			t.Run(c.name+" on "+kind.name, func(t *testing.T) { c.play(t, column, results) })
+		}
+	}
+	switch {
+	case t.Failed():
+	case !results.complete():
+		t.Log("README.md is not compared: only a part of the table was played")
+	default:
+		results.compare(t)
+	}
+}
+
+// play plays the chapter's stories on one kind of cluster.
+func (c *chapter) play(t *testing.T, column int, results table) {
+	kind := columns[column]
+	cluster := kind.start(t, c.options, c.parser)
+	player := startPlayer(t)
+	for _, f := range c.features {
+		for _, story := range f.stories {
+			if !plays(column, story) {
+				continue
+			}
+			for _, transport := range kind.transports {
+				for i, order := range cluster.orders {
+					t.Run(fmt.Sprintf("%s/%s/%d", story, transport, i), func(t *testing.T) {
+						s := scene{Story: story, Transport: transport, Nodes: order.urls, Parser: c.parser, Redis: cluster.redis}
+						if ownAskers[story] {
+							s.Askers = order.own
+						}
+						player.play(t, nil, s)
+						results.add(f.name, column)
+					})
+				}
+			}
+		}
+	}
+}
