@@ -29,7 +29,7 @@ func (e *Engine) open(w http.ResponseWriter, r *http.Request, transport string) 
 		return
 	}
 	if opened = e.start(s); opened {
-		_ = e.writePayload(w, s.openPayload()) // its loss is noticed by the heartbeat
+		_ = e.writePayload(w, r, s.openMessages()) // its loss is noticed by the heartbeat
 	} else {
 		e.refuse(w, r, refuseClosing)
 	}
@@ -93,14 +93,14 @@ func (s *Session) openPacket() *Message {
 	return textMessage(string(packetOpen) + string(data))
 }
 
-// openPayload returns the answer to a polling handshake: the open packet and
+// openMessages returns the answer to a polling handshake: the open packet and
 // what accept has sent.
-func (s *Session) openPayload() []byte {
+func (s *Session) openMessages() []*Message {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	messages := append([]*Message{s.openPacket()}, s.polling.queue...)
 	s.polling.clear()
-	s.mu.Unlock()
-	return encodePayload(messages)
+	return messages
 }
 
 func (e *Engine) setInitialHeaders(header http.Header, r *http.Request, id string) {

@@ -67,6 +67,11 @@ type Options struct {
 	DisableUpgrades bool
 	// PerMessageDeflate switches compression on WebSockets on. Default nil: off.
 	PerMessageDeflate *PerMessageDeflate
+	// HTTPCompressionThreshold is the size in bytes from which on the answer to a
+	// poll is compressed, with gzip or deflate if the client accepts them. One that
+	// holds an uncompressed Message or a packet of the protocol's own is not.
+	// Default 1024; negative: off.
+	HTTPCompressionThreshold int
 	// CORS says which origins may connect. Default nil: no CORS header is sent
 	// and WebSockets are accepted from any origin.
 	CORS *CORS
@@ -143,6 +148,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.MaxPayload, 1_000_000)
 	setDefault(&o.MaxFragments, 10_000)
 	setDefault(&o.MaxSendQueueBytes, 4<<20)
+	setDefault(&o.HTTPCompressionThreshold, 1024)
 	setDefault(&o.Logger, slog.Default())
 	if len(o.Transports) == 0 {
 		o.Transports = []string{transportPolling, transportWebSocket}

@@ -36,11 +36,11 @@ func TestOptions_Defaults(t *testing.T) {
 	got := []any{
 		o.PingInterval, o.PingTimeout, o.UpgradeTimeout, o.ReadBodyTimeout, o.WriteTimeout, o.CloseTimeout,
 		o.FragmentTimeout, o.MaxPayload, o.MaxFragments, o.MaxSendQueueBytes, o.PerMessageDeflate.Threshold,
-		strings.Join(o.Transports, ","),
+		o.HTTPCompressionThreshold, strings.Join(o.Transports, ","),
 	}
 	want := []any{
 		25 * time.Second, 20 * time.Second, 10 * time.Second, 20 * time.Second, 10 * time.Second, 5 * time.Second,
-		30 * time.Second, int64(1_000_000), 10_000, int64(4 << 20), 1024, "polling,websocket",
+		30 * time.Second, int64(1_000_000), 10_000, int64(4 << 20), 1024, 1024, "polling,websocket",
 	}
 	for i := range want {
 		if got[i] != want[i] {

@@ -3,7 +3,11 @@ package engine
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
+	"time"
 )
 
 // separator stands between two packets of a polling payload.
@@ -55,4 +59,43 @@ func encodePayload(messages []*Message) []byte {
 		payload = append(payload, m.pollingForm()...)
 	}
 	return payload
+}
+
+// writePayload sends messages as the answer to a poll.
+func (e *Engine) writePayload(w http.ResponseWriter, r *http.Request, messages []*Message) error {
+	payload := encodePayload(messages)
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=UTF-8")
+	coding := e.payloadCoding(header, r, messages, len(payload))
+	if coding == CodingIdentity {
+		return e.writeBody(w, payload)
+	}
+	buffer := messageBuffers.Get().(*[]byte)
+	*buffer = coding.appendCompressed((*buffer)[:0], payload)
+	err := e.writeBody(w, *buffer)
+	if err == nil { // otherwise HTTP/2 may still be reading it
+		putBuffer(buffer)
+	}
+	return err
+}
+
+// writeBody writes the body of a response, with a deadline that is renewed by progress.
+func (e *Engine) writeBody(w http.ResponseWriter, body []byte) error {
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	control := http.NewResponseController(w)
+	var err error
+	for len(body) > 0 && err == nil {
+		_ = control.SetWriteDeadline(time.Now().Add(e.options.WriteTimeout)) // where it is not supported, the server has its own
+		n := min(len(body), writeChunkBytes)
+		_, err = w.Write(body[:n])
+		body = body[n:]
+	}
+	if err == nil {
+		// What net/http has buffered must be out before the deadline goes.
+		if err = control.Flush(); errors.Is(err, http.ErrNotSupported) {
+			err = nil
+		}
+	}
+	_ = control.SetWriteDeadline(time.Time{})
+	return err
 }

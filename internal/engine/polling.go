@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"strconv"
 	"time"
 	"unicode/utf8"
 )
@@ -152,12 +151,12 @@ func (s *Session) serveGet(w http.ResponseWriter, r *http.Request) {
 	}
 	err = r.Context().Err()
 	if err == nil {
-		payload, last := s.takePayload()
+		messages, last := s.takeMessages()
 		if last {
 			s.engine.forget(s) // before the client knows, so that its next request finds no session
 			s.abortProbe()
 		}
-		err = s.engine.writePayload(w, payload)
+		err = s.engine.writePayload(w, r, messages)
 	}
 	if err != nil {
 		s.fail(ReasonTransportError, err)
@@ -187,18 +186,19 @@ func (s *Session) beginPoll() (<-chan struct{}, error) {
 	return p.waiting, nil
 }
 
-// takePayload returns what is queued; last says that nothing will follow. The
+// takeMessages returns what a poll gets; last says that nothing will follow. The
 // close packet has a payload of its own: official clients lose what comes in the
 // same one, because they end at once and handle messages a moment later.
-func (s *Session) takePayload() (payload []byte, last bool) {
+func (s *Session) takeMessages() (messages []*Message, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	messages, closing, ended := s.polling.queue, s.polling.closing(), s.ended.Load()
+	closing, ended := s.polling.closing(), s.ended.Load()
+	messages = s.polling.queue
 	s.polling.clear()
 	switch {
 	case closing && len(messages) > 1:
 		s.polling.push(closeMessage)
-		return encodePayload(messages[:len(messages)-1]), false
+		return messages[:len(messages)-1], false
 	case len(messages) > 0:
 	case ended:
 		messages = []*Message{closeMessage}
@@ -208,30 +208,7 @@ func (s *Session) takePayload() (payload []byte, last bool) {
 	if ended && s.polling.linger != nil {
 		s.polling.linger.Stop()
 	}
-	return encodePayload(messages), ended
-}
-
-// writePayload sends the answer to a poll, with a deadline that is renewed by progress.
-func (e *Engine) writePayload(w http.ResponseWriter, payload []byte) error {
-	header := w.Header()
-	header.Set("Content-Type", "text/plain; charset=UTF-8")
-	header.Set("Content-Length", strconv.Itoa(len(payload)))
-	control := http.NewResponseController(w)
-	var err error
-	for len(payload) > 0 && err == nil {
-		_ = control.SetWriteDeadline(time.Now().Add(e.options.WriteTimeout)) // where it is not supported, the server has its own
-		n := min(len(payload), writeChunkBytes)
-		_, err = w.Write(payload[:n])
-		payload = payload[n:]
-	}
-	if err == nil {
-		// What net/http has buffered must be out before the deadline goes.
-		if err = control.Flush(); errors.Is(err, http.ErrNotSupported) {
-			err = nil
-		}
-	}
-	_ = control.SetWriteDeadline(time.Time{})
-	return err
+	return messages, ended
 }
 
 // servePost takes a payload from the client.

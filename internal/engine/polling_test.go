@@ -429,3 +429,20 @@ func TestPolling_FourHundredPollsDelayNobody(t *testing.T) {
 		(<-polls[i]).expect(t, http.StatusOK, "4x")
 	}
 }
+
+func BenchmarkPolling_SendAndPoll(b *testing.B) {
+	for _, size := range []int{128, 8 << 10} {
+		b.Run(fmt.Sprintf("%d_bytes", size), func(b *testing.B) {
+			f := onSockets(b, Options{PingInterval: time.Hour})
+			p, r := f.openPolling()
+			m := NewMessage([]byte(strings.Repeat("x", size)))
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = r.session.Send(m)
+				if a := p.do("GET", p.query(), "", "Accept-Encoding", "identity"); len(a.body) != size+1 {
+					b.Fatalf("got %d bytes, %v", len(a.body), a.err)
+				}
+			}
+		})
+	}
+}
