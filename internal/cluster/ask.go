@@ -15,53 +15,66 @@ func (t *Topic) Tell(ctx context.Context, r *adapter.Request) error {
 	return t.request(ctx, r)
 }
 
-// Ask asks the other nodes and passes their answers to receive, each as it comes. It
-// sets r.ID and r.Timeout. It waits for the live members that have announced the
-// namespace and, unless r changes sockets, for as many nodes without a name as the
-// link counts; answers of further nodes are received if they come in time. A member
-// that leaves meanwhile is no longer waited for, and one that is given up is not
-// either. Ask ends with ctx, after RequestTimeout if that has no deadline, or when
-// the topic or the node is closed.
-//
-// receive runs in the caller's goroutine.
-//
-// A *PartialError says whose answers are missing and why. While the backend is known
-// to be away Ask waits for nothing and returns one that wraps adapter.ErrDegraded.
-// With any other error no answer was waited for: ErrClosed, the cause of the end of
-// ctx, or one of Broadcast's.
+// Ask is Begin, and Wait if that succeeds.
 func (t *Topic) Ask(ctx context.Context, r *adapter.Request, receive func(*adapter.Response)) error {
-	ctx, cancel := t.bounded(ctx)
-	defer cancel()
-	c := t.node.calls.begin(t.namespace)
-	defer t.node.calls.end(c)
-	away := t.node.Status().State == adapter.Degraded
-	expected := t.expect(ctx, r.Action, away)
+	c, err := t.Begin(ctx, r, receive)
+	if err != nil {
+		return err
+	}
+	return c.Wait(ctx)
+}
+
+// Begin asks the other nodes without waiting: to the calling goroutine's broadcasts r
+// has the place of one. It sets r.ID and r.Timeout, which is the time until ctx's
+// deadline, or RequestTimeout. The call keeps resources until its Wait, which passes
+// the answers to receive.
+//
+// Begin fails with ErrClosed, the cause of ctx's end, or one of Broadcast's errors;
+// there is no call then.
+func (t *Topic) Begin(ctx context.Context, r *adapter.Request, receive func(*adapter.Response)) (*Call, error) {
 	if err := t.ended(ctx); err != nil {
-		return fmt.Errorf("cluster: ask in %q: %w", t.namespace, err)
+		return nil, fmt.Errorf("cluster: request in %q: %w", t.namespace, err)
 	}
-	if expected.waits() || !reads(r.Action) {
-		deadline, _ := ctx.Deadline() // by bounded it has one
-		r.ID, r.Timeout = c.id, max(time.Until(deadline), 1)
-		if err := t.request(ctx, r); err != nil {
-			return err
-		}
+	c := newCall(t, receive)
+	r.ID, r.Timeout = c.id, t.node.options.RequestTimeout
+	if deadline, bounded := ctx.Deadline(); bounded {
+		r.Timeout = max(time.Until(deadline), 1)
 	}
-	if away {
-		return &PartialError{Missing: expected.missing(), Err: adapter.ErrDegraded}
+	c.deadline = time.Now().Add(r.Timeout)
+	// Members that end from here on are told of, and so are the first answers.
+	t.node.calls.add(c)
+	members := t.node.members.in(t.namespace)
+	c.tally = newTally(r.Action, members)
+	if len(members) == 0 && t.counter == nil && reads(r.Action) {
+		return c, nil
 	}
-	return t.wait(ctx, c, expected, receive)
+	if err := t.request(ctx, r); err != nil {
+		t.node.calls.remove(c)
+		return nil, err
+	}
+	return c, nil
 }
 
 // Count returns how many nodes have joined the namespace, as far as is known: this
 // one, the members that have announced it, and those without a name. If the latter
 // cannot be counted, it returns the others with an error, which wraps
-// adapter.ErrDegraded while the backend is known to be away.
+// adapter.ErrDegraded while the backend is known to be away. It waits no longer than
+// ctx, or RequestTimeout if that has no deadline.
 func (t *Topic) Count(ctx context.Context) (int, error) {
-	ctx, cancel := t.bounded(ctx)
-	defer cancel()
-	members := len(t.node.members.in(t.namespace))
-	unnamed, err := t.countUnnamed(ctx, members)
-	return 1 + members + unnamed, err
+	known := 1 + len(t.node.members.in(t.namespace))
+	if t.counter == nil {
+		return known, nil
+	}
+	if _, bounded := ctx.Deadline(); !bounded {
+		var release context.CancelFunc
+		ctx, release = context.WithTimeout(ctx, t.node.options.RequestTimeout)
+		defer release()
+	}
+	nodes, err := t.counter.CountNodes(ctx)
+	if err != nil {
+		return known, fmt.Errorf("cluster: count the nodes of %q: %w", t.namespace, err)
+	}
+	return max(known, nodes), nil
 }
 
 func (t *Topic) request(ctx context.Context, r *adapter.Request) error {
@@ -72,14 +85,6 @@ func (t *Topic) request(ctx context.Context, r *adapter.Request) error {
 	return nil
 }
 
-// bounded returns ctx with a deadline.
-func (t *Topic) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, bounded := ctx.Deadline(); bounded {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, t.node.options.RequestTimeout)
-}
-
 // ended returns why a call is not to begin.
 func (t *Topic) ended(ctx context.Context) error {
 	if t.ctx.Err() != nil {
@@ -88,61 +93,12 @@ func (t *Topic) ended(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// reads says that a request for action without anybody to answer it is pointless.
+// reads says that a request for action is pointless with nobody to answer it.
 func reads(action adapter.Action) bool {
 	return action == adapter.ActionFetch || action == adapter.ActionRooms
 }
 
-// changes says that action is confirmed by members only.
+// changes says that only members confirm action.
 func changes(action adapter.Action) bool {
 	return action == adapter.ActionJoin || action == adapter.ActionLeave || action == adapter.ActionDisconnect
-}
-
-// expect notes who is to answer a request for action. The members are noted before
-// the rest is counted, so that one which comes in between is among the rest.
-func (t *Topic) expect(ctx context.Context, action adapter.Action, away bool) *tally {
-	members := t.node.members.in(t.namespace)
-	expected := newTally(action, members)
-	if !away && !changes(action) {
-		expected.unnamed, expected.uncount = t.countUnnamed(ctx, len(members))
-	}
-	return expected
-}
-
-// countUnnamed returns how many nodes of the topic are neither this one nor members.
-func (t *Topic) countUnnamed(ctx context.Context, members int) (int, error) {
-	if t.counter == nil {
-		return 0, nil
-	}
-	nodes, err := t.counter.CountNodes(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("cluster: count the nodes of %q: %w", t.namespace, err)
-	}
-	return max(nodes-1-members, 0), nil
-}
-
-// wait receives what concerns c until nobody is waited for. What has come before
-// the end of ctx is received.
-func (t *Topic) wait(ctx context.Context, c *call, expected *tally, receive func(*adapter.Response)) error {
-	var cause error
-	for {
-		for _, e := range c.take() {
-			if expected.add(e) {
-				receive(e.response)
-			}
-		}
-		if !expected.waits() {
-			return expected.partial(nil)
-		}
-		if cause != nil {
-			return expected.partial(cause)
-		}
-		select {
-		case <-c.news:
-		case <-ctx.Done():
-			cause = context.Cause(ctx)
-		case <-t.ctx.Done():
-			cause = ErrClosed
-		}
-	}
 }

@@ -12,9 +12,9 @@ import (
 var (
 	// ErrClosed means that the node or the topic was closed.
 	ErrClosed = errors.New("cluster: closed")
-	// ErrNodeLost means that a node which was to answer was silent for
-	// HeartbeatTimeout and given up.
-	ErrNodeLost = errors.New("cluster: node was given up")
+	// ErrNodeLost means that a node which was to answer did not live to do it: it was
+	// silent for HeartbeatTimeout and given up, or it left the cluster or the namespace.
+	ErrNodeLost = errors.New("cluster: node was lost")
 	// ErrNoRecovery means that Options.Recovery is set and the adapter keeps no log.
 	ErrNoRecovery = errors.New("cluster: adapter does not support recovery")
 )

@@ -104,7 +104,7 @@ func (n *Node) untilExpiry() time.Duration {
 // evict gives up silent members, also those that calls wait for.
 func (n *Node) evict() {
 	for _, m := range n.members.evict(time.Now().Add(-n.options.HeartbeatTimeout)) {
-		n.calls.lost(m.ID)
+		n.calls.remains(m.ID, nil)
 		n.options.Logger.Warn("cluster: member is silent and given up", "member", m.ID, "lastSeen", m.LastSeen)
 	}
 }
@@ -146,7 +146,7 @@ func (n *Node) receive(m *adapter.Message) {
 		return
 	case m.Kind == adapter.KindGoodbye:
 		if n.members.left(m.From) {
-			n.calls.joined(m.From, nil)
+			n.calls.remains(m.From, nil)
 			n.options.Logger.Info("cluster: member has left", "member", m.From)
 		}
 		return
@@ -156,7 +156,7 @@ func (n *Node) receive(m *adapter.Message) {
 	if n.members.heard(m.From, m.Heartbeat) {
 		n.options.Logger.Info("cluster: member has come", "member", m.From)
 	}
-	n.calls.joined(m.From, m.Heartbeat.Namespaces)
+	n.calls.remains(m.From, m.Heartbeat.Namespaces)
 	clash := m.Heartbeat.Tag == n.Tag()
 	if m.Kind == adapter.KindHello || (clash && n.id < m.From) {
 		n.heartbeat.owe(m.From)

@@ -13,19 +13,19 @@ type standing uint8
 
 const (
 	isAwaited   standing = iota
+	isExtra              // came too late to be waited for
 	hasAnswered          // has no more to say
-	wasLost              // was given up
-	hasLeft              // took its sockets with it
+	wasLost              // ended before that
 )
 
 // tally knows who has answered a call and who is still to. It is not safe for
 // concurrent use.
 type tally struct {
-	action   adapter.Action
-	members  map[adapter.NodeID]standing
-	unnamed  int   // how many others are to answer
-	uncount  error // why unnamed is not known
-	answered int   // how many others have; with ActionCall, how many have begun
+	action    adapter.Action
+	members   map[adapter.NodeID]standing
+	unnamed   int   // how many others are to answer
+	uncounted error // why unnamed is not known
+	answered  int   // how many others have; with ActionCall, how many have begun
 	// others are those who answer ActionCall, by what they call themselves: a member
 	// that came late, or all Node.js servers together.
 	others map[adapter.NodeID]*others
@@ -45,6 +45,17 @@ func newTally(action adapter.Action, members []adapter.NodeID) *tally {
 	return t
 }
 
+// expectUnnamed notes how many of nodes are neither this one nor members, of which
+// there may be more than there were.
+func (t *tally) expectUnnamed(nodes int, members []adapter.NodeID) {
+	for _, id := range members {
+		if _, known := t.members[id]; !known {
+			t.members[id] = isExtra
+		}
+	}
+	t.unnamed = max(nodes-1-len(members), 0)
+}
+
 // add notes e and says whether it holds an answer: a member that has said Done has
 // no more of them.
 func (t *tally) add(e event) bool {
@@ -59,10 +70,7 @@ func (t *tally) add(e event) bool {
 		}
 		return true
 	case e.response == nil && member && now == isAwaited:
-		t.members[e.node] = hasLeft
-		if e.lost {
-			t.members[e.node] = wasLost
-		}
+		t.members[e.node] = wasLost
 	case e.response == nil && t.others[e.node] != nil:
 		t.others[e.node].done = true
 	}
@@ -104,7 +112,7 @@ func (t *tally) waits() bool {
 	return t.unnamedMissing() > 0
 }
 
-// missing returns the members that have not answered and have not left, sorted.
+// missing returns the members that have not answered, sorted.
 func (t *tally) missing() []adapter.NodeID {
 	var missing []adapter.NodeID
 	for _, id := range slices.Sorted(maps.Keys(t.members)) {
@@ -137,8 +145,8 @@ func (t *tally) partial(cause error) error {
 	if cause == nil {
 		e.Err = ErrNodeLost
 	}
-	if t.uncount != nil {
-		e.Err = fmt.Errorf("%w (%w)", e.Err, t.uncount)
+	if t.uncounted != nil {
+		e.Err = fmt.Errorf("%w (%w)", e.Err, t.uncounted)
 	}
 	return e
 }
