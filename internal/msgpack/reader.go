@@ -83,6 +83,19 @@ func (r *Reader) Text() ([]byte, error) {
 	return nil, ErrMalformed
 }
 
+// StringBytes reads a string, or ErrMalformed. The result is part of the input; its
+// UTF-8 is not checked.
+func (r *Reader) StringBytes() ([]byte, error) {
+	t, err := r.next()
+	if err != nil {
+		return nil, err
+	}
+	if t.kind != String {
+		return nil, ErrMalformed
+	}
+	return t.body, nil
+}
+
 // Int reads an integer, or ErrMalformed.
 func (r *Reader) Int() (int64, error) {
 	t, err := r.next()

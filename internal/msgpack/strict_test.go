@@ -70,3 +70,18 @@ func TestAppendUintAndHeaders(t *testing.T) {
 		}
 	}
 }
+
+func TestReader_StringBytesAreThoseOfAString(t *testing.T) {
+	r := NewReader(unhex(t, "a161 d9026162 a1ff"))
+	for _, want := range []string{"a", "ab", "\xff"} {
+		if got, err := r.StringBytes(); string(got) != want || err != nil {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+	for _, packed := range []string{"", "a261", "01", "c0", "c3", "c40161", "90", "d40000"} {
+		r := NewReader(unhex(t, packed))
+		if got, err := r.StringBytes(); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: got %q, %v, want ErrMalformed", packed, got, err)
+		}
+	}
+}

@@ -41,8 +41,11 @@ func (Parser) Append(dst []byte, p *packet.Packet) (data []byte, binary bool, er
 	if p.HasID {
 		size++
 	}
-	// The members stand in the order in which a Node.js server emits them.
+	// The members stand in the order in which a Node.js server sets them.
 	out := msgpack.AppendMapHeader(slices.Grow(dst, roughSize(p)), size)
+	if kind == packet.Ack {
+		out = appendID(out, p)
+	}
 	out = msgpack.AppendString(out, memberType)
 	out = msgpack.AppendUint(out, uint64(kind))
 	if p.Data != nil {
@@ -51,13 +54,20 @@ func (Parser) Append(dst []byte, p *packet.Packet) (data []byte, binary bool, er
 			return dst, false, fmt.Errorf("%w: %w", packet.ErrEncode, err)
 		}
 	}
-	if p.HasID {
-		out = msgpack.AppendString(out, memberID)
-		out = msgpack.AppendUint(out, p.ID)
+	if kind != packet.Ack {
+		out = appendID(out, p)
 	}
 	out = msgpack.AppendString(out, memberNamespace)
 	out = msgpack.AppendString(out, cmp.Or(p.Namespace, packet.DefaultNamespace))
 	return out, true, nil
+}
+
+// appendID appends p's acknowledgement id, if it has one.
+func appendID(dst []byte, p *packet.Packet) []byte {
+	if !p.HasID {
+		return dst
+	}
+	return msgpack.AppendUint(msgpack.AppendString(dst, memberID), p.ID)
 }
 
 // wireType is t as this wire knows it: whether there are attachments is not part of

@@ -100,24 +100,27 @@ func (d *decoder) packet() error {
 	return nil
 }
 
-// member reads a member's name and value.
+// member reads a member's name and value. Of two of the same name every reader might
+// believe another one.
 func (d *decoder) member() error {
-	if d.in.Peek() != msgpack.String {
-		return fmt.Errorf("%w: member's name is no string", packet.ErrInvalid)
-	}
-	name, err := d.in.Text()
+	name, err := d.in.StringBytes()
 	if err != nil {
 		return malformed("member's name", err)
 	}
-	switch string(name) {
-	case memberType:
-		return d.once(typeSeen, d.packetType)
-	case memberNamespace:
-		return d.once(namespaceSeen, d.namespace)
-	case memberData:
-		return d.once(dataSeen, d.data)
-	case memberID:
-		return d.once(idSeen, d.id)
+	m := memberOf(name)
+	if d.seen&m != 0 {
+		return fmt.Errorf("%w: member %q repeats", packet.ErrInvalid, name)
+	}
+	d.seen |= m
+	switch m {
+	case typeSeen:
+		return d.packetType()
+	case namespaceSeen:
+		return d.namespace()
+	case dataSeen:
+		return d.data()
+	case idSeen:
+		return d.id()
 	}
 	if _, err := d.in.Skip(); err != nil {
 		return malformed("member", err)
@@ -125,14 +128,19 @@ func (d *decoder) member() error {
 	return nil
 }
 
-// once reads a member that a packet has once: of two, every reader might believe
-// another one.
-func (d *decoder) once(m member, read func() error) error {
-	if d.seen&m != 0 {
-		return fmt.Errorf("%w: member repeats", packet.ErrInvalid)
+// memberOf returns the member of that name, 0 for one that packets do not have.
+func memberOf(name []byte) member {
+	switch string(name) {
+	case memberType:
+		return typeSeen
+	case memberNamespace:
+		return namespaceSeen
+	case memberData:
+		return dataSeen
+	case memberID:
+		return idSeen
 	}
-	d.seen |= m
-	return read()
+	return 0
 }
 
 func (d *decoder) packetType() error {
@@ -145,14 +153,11 @@ func (d *decoder) packetType() error {
 }
 
 func (d *decoder) namespace() error {
-	if d.in.Peek() != msgpack.String {
-		return fmt.Errorf("%w: namespace is no string", packet.ErrInvalid)
-	}
-	name, err := d.in.Text()
-	switch {
-	case err != nil:
+	name, err := d.in.StringBytes()
+	if err != nil {
 		return malformed("namespace", err)
-	case len(name) == 0 || name[0] != '/' || !utf8.Valid(name):
+	}
+	if len(name) == 0 || name[0] != '/' || !utf8.Valid(name) {
 		return fmt.Errorf("%w: namespace", packet.ErrInvalid)
 	}
 	d.p.Namespace = string(name)
@@ -165,14 +170,18 @@ func (d *decoder) data() (err error) {
 	if d.in.Undefined() {
 		return nil
 	}
-	// JSON is about as long as MessagePack.
-	memory := make([]byte, 0, d.in.Len()+d.in.Len()/4)
+	// JSON is about as long as MessagePack, but most of a long message is often in
+	// attachments, of which JSON has only the placeholders.
+	memory := make([]byte, 0, min(d.in.Len()+d.in.Len()/4, firstMemory))
 	d.p.Data, d.p.Attachments, err = d.in.AppendStrictJSON(memory, nil, d.room)
 	if err != nil {
 		return malformed("data", err)
 	}
 	return nil
 }
+
+// firstMemory is what a long payload is given before it is known to be long.
+const firstMemory = 1024
 
 func (d *decoder) id() error {
 	if d.in.Undefined() {
