@@ -15,21 +15,21 @@ func (e *Engine) verify(r *http.Request, transport, id string, s *Session) *Refu
 	case !e.options.has(transport):
 		return refuseTransport
 	case !validHeader(r.Header.Get("Origin")):
-		return refuseBadRequest
+		return refuseOriginBytes
 	case id == "":
 		return verifyHandshake(r, transport, upgrade)
 	case s == nil, s.ended.Load() && (upgrade || r.Method != http.MethodGet):
 		return refuseSession // one that has ended is known for the poll that gets its close packet only
 	case upgrade && transport != transportWebSocket:
-		return refuseBadRequest
+		return refuseNoWebSocket
 	case upgrade && r.URL.Query().Get("EIO") != "4":
 		return refuseVersion
 	case upgrade && !e.options.upgrades():
-		return refuseBadRequest
+		return refuseUpgrades
 	case !upgrade && transport != s.Transport():
-		return refuseBadRequest
+		return refuseOtherTransport
 	case !upgrade && transport == transportWebSocket:
-		return refuseBadRequest // a WebSocket session takes no plain requests
+		return refuseNoUpgrade // a WebSocket session takes no plain requests
 	}
 	return nil
 }
@@ -38,8 +38,10 @@ func verifyHandshake(r *http.Request, transport string, upgrade bool) *Refusal {
 	switch {
 	case r.Method != http.MethodGet:
 		return refuseMethod
-	case upgrade != (transport == transportWebSocket):
-		return refuseBadRequest
+	case upgrade && transport != transportWebSocket:
+		return refuseNoWebSocket
+	case !upgrade && transport == transportWebSocket:
+		return refuseNoUpgrade
 	}
 	return nil
 }

@@ -88,9 +88,10 @@ type Options struct {
 	InitialHeaders func(http.Header, *http.Request)
 	// Headers may add to the headers of every response. Default nil.
 	Headers func(http.Header, *http.Request)
-	// OnRefused is told of each request that was refused. It is called
-	// concurrently, before the answer is sent, and must not keep the request.
-	// Default nil.
+	// OnRefused is told of each request that was refused: handshakes, upgrades,
+	// and whatever names no session that could take it. What ends a session later
+	// is no refusal. It is called concurrently, before the answer is sent, and must
+	// not keep the request. Default nil.
 	OnRefused func(*http.Request, Refusal)
 
 	// NewID makes the id of the session that a request opens: 1 to 128 ASCII

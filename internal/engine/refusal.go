@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 )
@@ -25,7 +26,8 @@ type Refusal struct {
 	Message string
 	// Reason names the cause, from a fixed list: a key of Stats.Refused.
 	Reason string
-	// Err says more, for logs, or is nil.
+	// Err says more, for logs, or is nil where Reason says it all. It may quote
+	// what the client has sent.
 	Err error
 }
 
@@ -60,12 +62,21 @@ var (
 	refuseTransport   = &Refusal{Code: codeUnknownTransport, Message: "Transport unknown", Reason: reasonTransport}
 	refuseSession     = &Refusal{Code: codeUnknownSession, Message: "Session ID unknown", Reason: reasonSession}
 	refuseMethod      = &Refusal{Code: codeBadMethod, Message: "Bad handshake method", Reason: reasonMethod}
-	refuseBadRequest  = &Refusal{Code: codeBadRequest, Message: messageBadRequest, Reason: reasonBadRequest}
 	refuseOrigin      = &Refusal{Code: codeForbidden, Message: messageForbidden, Reason: reasonOrigin}
 	refuseVersion     = &Refusal{Code: codeUnsupportedVersion, Message: "Unsupported protocol version", Reason: reasonVersion}
 	refuseConnections = &Refusal{Code: codeUnavailable, Message: messageUnavailable, Reason: reasonConnections}
 	refuseRate        = &Refusal{Code: codeUnavailable, Message: messageUnavailable, Reason: reasonRate}
 	refuseClosing     = &Refusal{Code: codeUnavailable, Message: messageUnavailable, Reason: reasonClosing}
+)
+
+// The refusals that the protocol calls a bad request; clients do not see the errors.
+var (
+	refuseOriginBytes    = badRequest(errors.New("engine: Origin has a control character"))
+	refuseOtherTransport = badRequest(errors.New("engine: the session has another transport"))
+	refuseNoUpgrade      = badRequest(errors.New("engine: transport websocket without an upgrade"))
+	refuseNoWebSocket    = badRequest(errors.New("engine: upgrade to another transport than websocket"))
+	refuseUpgrades       = badRequest(errors.New("engine: upgrades are off"))
+	refuseUpgraded       = badRequest(errors.New("engine: the session is upgraded, or about to be"))
 )
 
 // badRequest returns the protocol's refusal for whatever has no code of its own.
@@ -89,7 +100,10 @@ func (e *Engine) refuse(w http.ResponseWriter, r *http.Request, f *Refusal) {
 	e.counters.countRefused(f.Reason)
 	e.options.Logger.Info("engine: request refused: "+f.Reason, "remote", r.RemoteAddr, "error", logged(f.Err))
 	if e.options.OnRefused != nil {
-		e.options.OnRefused(r, *f)
+		_ = e.guard(func() error { // whatever becomes of it, the client gets its answer
+			e.options.OnRefused(r, *f)
+			return nil
+		})
 	}
 	header, upgrade := w.Header(), isUpgrade(r)
 	header.Set("X-Content-Type-Options", "nosniff")

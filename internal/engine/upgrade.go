@@ -15,7 +15,7 @@ var errProbe = errors.New("engine: unexpected packet on a probe")
 // probed at a time; a second one leaves the first alone.
 func (e *Engine) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Session) {
 	if !s.reserveProbe() {
-		e.refuse(w, r, refuseBadRequest)
+		e.refuse(w, r, refuseUpgraded)
 		return
 	}
 	socket, err := e.upgradeConn(w, r, s)
