@@ -8,7 +8,8 @@ type Parser interface {
 	// is a text, which p.Attachments follow as binary messages of their own. It
 	// fails with ErrEncode if p has no form, and returns dst as it was.
 	Append(dst []byte, p *Packet) (data []byte, binary bool, err error)
-	// NewReader returns the Reader for one connection.
+	// NewReader returns the Reader for one connection. The packets that it makes
+	// satisfy Packet.Validate.
 	NewReader(Limits) Reader
 }
 
@@ -17,7 +18,8 @@ type Parser interface {
 // should be closed. It must not be used concurrently.
 type Reader interface {
 	// Text takes a text message, without Engine.IO's digit. If it completes a packet,
-	// the packet may alias text. It fails with ErrInvalid and ErrLimit.
+	// the packet may alias text. Otherwise Binary completes it, and p is the packet
+	// without its data. It fails with ErrInvalid and ErrLimit.
 	Text(text []byte) (p Packet, complete bool, err error)
 	// Binary takes a binary message and keeps nothing of it: a packet that is complete
 	// owns its memory. It fails with ErrInvalid and ErrLimit.
