@@ -4,44 +4,57 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-
-	"github.com/roomcast/roomcast/pkg/packet"
 )
 
 // The byte form of a Message, for backends without one of their own:
 //
 //	version kind from to offset body
 //
-// version and kind are one byte each. A text is its length and its bytes, a list
-// is its length and its elements, and lengths and numbers are unsigned varints.
+// version, kind, flags, type and action are one byte each. A text is its length
+// and its bytes, a list is its length and its elements, and lengths and numbers
+// are unsigned varints. What is in brackets is there if the flags say so.
 //
-//	broadcast       flags type namespace id data attachments rooms except
+//	broadcast       flags packet rooms except
 //	heartbeat,hello tag namespaces
 //	goodbye         nothing
+//	request         flags action id timeout packet rooms except targets
+//	response        flags action id receivers [packet] sockets rooms
+//
+//	packet          type namespace [id] [data] attachments
+//	socket          id rooms handshake data
 const codecVersion = 1
 
 // Limits of the byte form.
 const (
 	// maxListLen bounds a list, so that a few bytes per element cannot become far
 	// more in memory.
-	maxListLen = 1 << 20
-	maxTag     = 1<<24 - 1
+	maxListLen   = 1 << 20
+	maxTag       = 1<<24 - 1
+	maxReceivers = 1<<31 - 1 // an int on every platform
+	maxTimeout   = 1<<63 - 1 // nanoseconds
 )
 
-// The bits of a broadcast's flags.
+// The bits of flags, and which of them a body may have.
 const (
 	flagVolatile = 1 << iota
 	flagUncompressed
 	flagHasID
 	flagHasData
-	flagsEnd
+	flagClose
+	flagDone
+	flagAnswer
+
+	packetFlags    = flagHasID | flagHasData
+	broadcastFlags = packetFlags | flagVolatile | flagUncompressed
+	requestFlags   = broadcastFlags | flagClose
+	responseFlags  = packetFlags | flagDone | flagAnswer
 )
 
 // MarshalBinary returns the byte form of m. It fails with ErrMalformed for an
-// unknown kind or a missing or impossible body, and with ErrTooLarge for a list
-// of more than a million elements.
+// unknown kind or action or a missing or impossible body, and with ErrTooLarge for
+// a list of more than a million elements.
 func (m *Message) MarshalBinary() ([]byte, error) {
-	return m.AppendBinary(make([]byte, 0, m.Size()))
+	return m.AppendBinary(make([]byte, 0, m.encodedSize()))
 }
 
 // AppendBinary appends to b what MarshalBinary returns; it fails as that does.
@@ -59,6 +72,10 @@ func (m *Message) AppendBinary(b []byte) ([]byte, error) {
 	case KindHeartbeat, KindHello:
 		b = binary.AppendUvarint(b, uint64(m.Heartbeat.Tag))
 		b = appendTexts(b, m.Heartbeat.Namespaces)
+	case KindRequest:
+		b = m.Request.append(b)
+	case KindResponse:
+		b = m.Response.append(b)
 	}
 	return b, nil
 }
@@ -67,72 +84,43 @@ func (m *Message) AppendBinary(b []byte) ([]byte, error) {
 func (m *Message) encodable() error {
 	switch m.Kind {
 	case KindBroadcast:
-		if m.Broadcast == nil || m.Broadcast.Packet.Type > packet.BinaryAck {
+		if m.Broadcast == nil {
 			return ErrMalformed
 		}
-		b := m.Broadcast
-		if max(len(b.Rooms), len(b.Except), len(b.Packet.Attachments)) > maxListLen {
-			return ErrTooLarge
-		}
+		return m.Broadcast.encodable()
 	case KindHeartbeat, KindHello:
 		if m.Heartbeat == nil || m.Heartbeat.Tag > maxTag {
 			return ErrMalformed
 		}
-		if len(m.Heartbeat.Namespaces) > maxListLen {
-			return ErrTooLarge
-		}
+		return fits(len(m.Heartbeat.Namespaces))
 	case KindGoodbye:
-	default:
-		return ErrMalformed
+		return nil
+	case KindRequest:
+		if m.Request == nil {
+			return ErrMalformed
+		}
+		return m.Request.encodable()
+	case KindResponse:
+		if m.Response == nil {
+			return ErrMalformed
+		}
+		return m.Response.encodable()
+	}
+	return ErrMalformed
+}
+
+// fits says whether a list of n elements has a byte form.
+func fits(n int) error {
+	if n > maxListLen {
+		return ErrTooLarge
 	}
 	return nil
 }
 
-func (bc *Broadcast) append(b []byte) []byte {
-	p := &bc.Packet
-	b = append(b, bc.flags(), byte(p.Type))
-	b = appendText(b, p.Namespace)
-	if p.HasID {
-		b = binary.AppendUvarint(b, p.ID)
-	}
-	if p.Data != nil {
-		b = appendText(b, p.Data)
-	}
-	b = appendTexts(b, p.Attachments)
-	b = appendTexts(b, bc.Rooms)
-	return appendTexts(b, bc.Except)
-}
-
-func (bc *Broadcast) flags() byte {
-	var flags byte
-	set := func(on bool, bit byte) {
-		if on {
-			flags |= bit
-		}
-	}
-	set(bc.Volatile, flagVolatile)
-	set(bc.Uncompressed, flagUncompressed)
-	set(bc.Packet.HasID, flagHasID)
-	set(bc.Packet.Data != nil, flagHasData)
-	return flags
-}
-
-func appendText[T ~string | ~[]byte](b []byte, text T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
-}
-
-func appendTexts[T ~string | ~[]byte](b []byte, list []T) []byte {
-	b = binary.AppendUvarint(b, uint64(len(list)))
-	for _, text := range list {
-		b = appendText(b, text)
-	}
-	return b
-}
-
 // UnmarshalBinary reads the byte form into m, which keeps nothing of data. It
 // fails with ErrMalformed, leaving m as it was, for anything else than one whole
-// message, which includes versions and kinds that this release does not know.
-// The grammar of the packet's Data is not checked.
+// message, which includes versions, kinds and actions that this release does not
+// know. An empty list is nil. The grammar of JSON is not checked.
 func (m *Message) UnmarshalBinary(data []byte) error {
 	d := decoder{rest: bytes.Clone(data)}
 	decoded := d.message()
@@ -141,12 +129,6 @@ func (m *Message) UnmarshalBinary(data []byte) error {
 	}
 	*m = decoded
 	return nil
-}
-
-// decoder reads from the front of rest. After a failure it reads zeros.
-type decoder struct {
-	rest   []byte
-	failed bool
 }
 
 func (d *decoder) message() Message {
@@ -164,90 +146,12 @@ func (d *decoder) message() Message {
 	case KindHeartbeat, KindHello:
 		m.Heartbeat = &Heartbeat{Tag: uint32(d.number(maxTag)), Namespaces: d.strings()}
 	case KindGoodbye:
+	case KindRequest:
+		m.Request = d.request()
+	case KindResponse:
+		m.Response = d.response()
 	default:
 		d.fail()
 	}
 	return m
-}
-
-func (d *decoder) broadcast() *Broadcast {
-	flags := d.byte()
-	if flags >= flagsEnd {
-		d.fail()
-	}
-	b := &Broadcast{Volatile: flags&flagVolatile != 0, Uncompressed: flags&flagUncompressed != 0}
-	p := &b.Packet
-	p.Type = packet.Type(d.byte())
-	if p.Type > packet.BinaryAck {
-		d.fail()
-	}
-	p.Namespace = string(d.text())
-	if p.HasID = flags&flagHasID != 0; p.HasID {
-		p.ID = d.number(1<<64 - 1)
-	}
-	if flags&flagHasData != 0 {
-		p.Data = d.text()
-	}
-	p.Attachments = readList(d, d.text)
-	b.Rooms = d.strings()
-	b.Except = d.strings()
-	return b
-}
-
-func (d *decoder) strings() []string {
-	return readList(d, func() string { return string(d.text()) })
-}
-
-// readList reads a list; an empty one is nil. Each element has at least a byte,
-// so that a length beyond the bytes left is a lie.
-func readList[T any](d *decoder, element func() T) []T {
-	n := d.number(min(maxListLen, uint64(len(d.rest))))
-	if n == 0 {
-		return nil
-	}
-	list := make([]T, 0, n)
-	for range n {
-		list = append(list, element())
-		if d.failed {
-			return nil
-		}
-	}
-	return list
-}
-
-// text reads a length and as many bytes, which stay part of the decoder's memory.
-func (d *decoder) text() []byte {
-	n := d.number(uint64(len(d.rest)))
-	if n > uint64(len(d.rest)) {
-		d.fail()
-		return nil
-	}
-	text := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	return text
-}
-
-// number reads a number of at most limit.
-func (d *decoder) number(limit uint64) uint64 {
-	n, size := binary.Uvarint(d.rest)
-	if size <= 0 || n > limit {
-		d.fail()
-		return 0
-	}
-	d.rest = d.rest[size:]
-	return n
-}
-
-func (d *decoder) byte() byte {
-	if len(d.rest) == 0 {
-		d.fail()
-		return 0
-	}
-	b := d.rest[0]
-	d.rest = d.rest[1:]
-	return b
-}
-
-func (d *decoder) fail() {
-	d.rest, d.failed = nil, true
 }

@@ -94,33 +94,3 @@ func (m *Message) Clone() *Message {
 	}
 	return &c
 }
-
-// fixedSize is what a Message counts for besides its variable parts: about the
-// size of its structs and of the headers of its byte form.
-const fixedSize = 64
-
-// Size estimates the bytes that m takes in a queue or on the wire.
-func (m *Message) Size() int {
-	n := fixedSize + len(m.From) + len(m.To) + len(m.Offset)
-	if b := m.Broadcast; b != nil {
-		n += sizeOfPacket(&b.Packet) + sizeOf(b.Rooms) + sizeOf(b.Except)
-	}
-	if h := m.Heartbeat; h != nil {
-		n += sizeOf(h.Namespaces)
-	}
-	if m.Request != nil {
-		n += m.Request.size()
-	}
-	if m.Response != nil {
-		n += m.Response.size()
-	}
-	return n
-}
-
-func sizeOf(list []string) int {
-	n := 0
-	for _, s := range list {
-		n += len(s) + 2
-	}
-	return n
-}

@@ -94,29 +94,3 @@ type Socket struct {
 	// Data is the JSON of what the program has attached to the socket.
 	Data []byte
 }
-
-// size estimates the bytes that r takes.
-func (r *Request) size() int {
-	return len(r.ID) + sizeOf(r.Rooms) + sizeOf(r.Except) + sizeOf(r.Targets) + sizeOfPacket(&r.Packet)
-}
-
-// size estimates the bytes that r takes.
-func (r *Response) size() int {
-	n := len(r.ID) + sizeOf(r.Rooms)
-	for i := range r.Sockets {
-		s := &r.Sockets[i]
-		n += len(s.ID) + sizeOf(s.Rooms) + len(s.Handshake) + len(s.Data) + 4
-	}
-	if r.Answer != nil {
-		n += sizeOfPacket(r.Answer)
-	}
-	return n
-}
-
-func sizeOfPacket(p *packet.Packet) int {
-	n := len(p.Namespace) + len(p.Data)
-	for _, a := range p.Attachments {
-		n += len(a) + 3
-	}
-	return n
-}
