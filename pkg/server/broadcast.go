@@ -16,6 +16,7 @@ import (
 // kept and used by several goroutines.
 type Broadcast struct {
 	namespace    *Namespace
+	one          *Socket // the only one selected, which is on this node; no rooms
 	rooms        []string
 	except       []string
 	local        bool
@@ -26,8 +27,20 @@ type Broadcast struct {
 // To adds the sockets that are in any of rooms. A Broadcast without rooms selects
 // all sockets of the namespace.
 func (b Broadcast) To(rooms ...string) Broadcast {
+	if b.one != nil { // as with Socket.To: the rooms, but not the socket itself
+		b.except = appendCopy(b.except, b.one.id)
+		b.one = nil
+	}
 	b.rooms = appendCopy(b.rooms, rooms...)
 	return b
+}
+
+// selected returns the rooms whose sockets are selected; none means all.
+func (b *Broadcast) selected() []string {
+	if b.one != nil {
+		return []string{b.one.id}
+	}
+	return b.rooms
 }
 
 // Except leaves out the sockets that are in any of rooms.
@@ -66,7 +79,7 @@ func (b Broadcast) Compress(on bool) Broadcast {
 // It fails with ErrReservedEvent, with ErrTooManyAttachments, with an error that
 // wraps packet.ErrEncode for arguments that JSON cannot express, and with
 // ErrServerClosed; then nothing was sent. With ErrQueueFull the event reached
-// this node's sockets but not the others'.
+// this node's sockets but not the others', and with Options.Recovery nobody.
 func (b Broadcast) Emit(event string, args ...any) error {
 	n := b.namespace
 	data, attachments, err := n.server.encodeEvent(event, args)
@@ -87,43 +100,26 @@ func (b Broadcast) Emit(event string, args ...any) error {
 
 func (b Broadcast) emit(n *Namespace, data jsontext.Value, attachments [][]byte) error {
 	p := packet.Packet{Type: packet.Event, Namespace: n.name, Data: data, Attachments: attachments}
-	var err error
-	if !b.local && n.topic != nil {
-		// The bus first: the message travels while local sockets are served.
-		err = n.topic.Broadcast(n.server.base, &adapter.Broadcast{
-			Packet: p, Rooms: b.rooms, Except: b.except, Volatile: b.volatile, Uncompressed: b.uncompressed,
-		})
-		if err != nil {
-			err = fmt.Errorf("server: broadcast: %w", err)
-		}
+	switch {
+	case b.one != nil && len(b.except) == 0:
+		return b.one.emit(&p, b.volatile, b.uncompressed)
+	case b.local || n.topic == nil:
+		return n.emitHere(&p, b)
+	case n.recoverable():
+		return b.publish(n, &p) // the log delivers it here too
 	}
-	if receivers, except := n.resolve(b.rooms, b.except); len(receivers) > 0 {
-		n.server.fanout.add(delivery{
-			message: encode(&p, b.uncompressed), sockets: receivers, except: except, volatile: b.volatile,
-		})
-	}
-	return err
+	// The bus first: the message travels while local sockets are served.
+	err := b.publish(n, &p)
+	return errors.Join(err, n.emitHere(&p, b))
 }
 
-// encodeEvent encodes an event and its arguments, once for all receivers.
-func (s *Server) encodeEvent(event string, args []any) (jsontext.Value, [][]byte, error) {
-	if s.closed.Load() {
-		return nil, nil, ErrServerClosed
-	}
-	if packet.Reserved(event) {
-		return nil, nil, fmt.Errorf("%w: %q", ErrReservedEvent, event)
-	}
-	data, attachments, err := packet.MarshalEvent(event, args...)
+// publish hands the broadcast to the adapter.
+func (b *Broadcast) publish(n *Namespace, p *packet.Packet) error {
+	err := n.topic.Broadcast(n.server.base, &adapter.Broadcast{
+		Packet: *p, Rooms: b.selected(), Except: b.except, Volatile: b.volatile, Uncompressed: b.uncompressed,
+	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("server: encode event: %w", err)
-	}
-	return data, attachments, s.checkAttachments(attachments)
-}
-
-// checkAttachments fails for a packet on which clients would drop the connection.
-func (s *Server) checkAttachments(attachments [][]byte) error {
-	if len(attachments) > s.options.MaxAttachments {
-		return fmt.Errorf("%w: %d, at most %d", ErrTooManyAttachments, len(attachments), s.options.MaxAttachments)
+		return fmt.Errorf("server: broadcast: %w", err)
 	}
 	return nil
 }

@@ -35,11 +35,14 @@ func (s *Socket) call(ctx context.Context, event string, args []any) (Args, erro
 		return Args{}, err
 	}
 	p.ID, p.HasID = s.namespace.ackIDs.Add(1)-1, true
-	answer, err := s.expect(p.ID)
-	if err != nil {
+	answer := make(single, 1)
+	if err := s.expect(p.ID, answer); err != nil {
 		return Args{}, err
 	}
 	defer s.forget(p.ID)
+	if s.namespace.seesOutgoing() {
+		s.namespace.announceOutgoing(&p, []*Socket{s}, exclusion{})
+	}
 	if err := s.send(&p); err != nil {
 		return Args{}, err
 	}
@@ -55,28 +58,26 @@ func (s *Socket) call(ctx context.Context, event string, args []any) (Args, erro
 	}
 }
 
-// expect prepares for the answer to the packet with the given id. The channel is
-// closed when the socket disconnects.
-func (s *Socket) expect(id uint64) (<-chan packet.Packet, error) {
+// expect has w told of the answer to the packet with the given id.
+func (s *Socket) expect(id uint64, w waiter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.Connected() {
-		return nil, ErrDisconnected
+		return ErrDisconnected
 	}
 	if limit := s.connection.server.options.MaxPendingAcks; exceeds(len(s.acks)+1, limit) {
-		return nil, fmt.Errorf("%w: at most %d", ErrTooManyAcks, limit)
+		return fmt.Errorf("%w: at most %d", ErrTooManyAcks, limit)
 	}
 	if s.acks == nil {
-		s.acks = make(map[uint64]chan packet.Packet)
+		s.acks = make(map[uint64]waiter)
 	}
-	answer := make(chan packet.Packet, 1)
-	s.acks[id] = answer
+	s.acks[id] = w
 	s.connection.awaited(1)
-	return answer, nil
+	return nil
 }
 
-// forget ends the wait for an answer, if it did not end otherwise.
-func (s *Socket) forget(id uint64) {
+// forget ends the wait for an answer, and says whether it had not ended otherwise.
+func (s *Socket) forget(id uint64) bool {
 	s.mu.Lock()
 	_, waiting := s.acks[id]
 	delete(s.acks, id)
@@ -84,17 +85,18 @@ func (s *Socket) forget(id uint64) {
 	if waiting {
 		s.connection.awaited(-1)
 	}
+	return waiting
 }
 
 // answered hands an acknowledgement of the client to who waits for it. Unknown
 // and repeated ones are ignored. See Socket.IO v5, "ACK".
 func (s *Socket) answered(p packet.Packet) {
 	s.mu.Lock()
-	answer := s.acks[p.ID]
+	w := s.acks[p.ID]
 	delete(s.acks, p.ID)
 	s.mu.Unlock()
-	if answer != nil {
-		answer <- p
+	if w != nil {
+		w.answered(p)
 		s.connection.awaited(-1)
 	}
 }

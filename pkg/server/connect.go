@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/roomcast/roomcast/internal/engine"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
 
@@ -29,7 +30,7 @@ func (c *connection) connect(p packet.Packet) error {
 		return nil
 	}
 	n := c.server.find(s.requested)
-	if n != nil && n.isReady() && n.handlers.current.Load().immediate() {
+	if n != nil && n.isReady() && n.handlers.current.Load().immediate() && s.recovery == nil {
 		if s.enterNamespace(n) {
 			s.accept()
 		}
@@ -65,6 +66,10 @@ func (c *connection) newSocket(p packet.Packet) (*Socket, error) {
 		return nil, c.refuse(name, &ConnectError{Message: "too many namespaces"})
 	}
 	s := &Socket{id: c.server.newID(), requested: name, connection: c, auth: p.Data}
+	if o.Recovery != nil {
+		s.recovery = &recovery{}
+		s.recovery.comesBack, s.auth = cutCredentials(p.Data)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -116,8 +121,14 @@ func (s *Socket) admit(n *Namespace) error {
 	if !s.enterNamespace(n) {
 		return errGone
 	}
-	if err := s.askMiddlewares(); err != nil {
-		return err
+	c := s.restore()
+	if c == nil || !s.connection.server.options.Recovery.SkipMiddlewares {
+		if err := s.askMiddlewares(); err != nil {
+			return err
+		}
+	}
+	if c != nil {
+		return s.reconnect(c)
 	}
 	if !s.accept() {
 		return errGone
@@ -158,9 +169,17 @@ func (s *Socket) askMiddlewares() error {
 // connected.
 func (s *Socket) accept() bool {
 	s.connection.settled()
+	m, err := s.connectReply()
+	return err == nil && s.connection.server.fanout.addIf(delivery{one: s, message: m}, s.register)
+}
+
+// connectReply returns the answer to CONNECT.
+func (s *Socket) connectReply() (*engine.Message, error) {
 	data := jsontext.Value(`{"sid":"` + s.id + `"}`)
-	p := packet.Packet{Type: packet.Connect, Namespace: s.namespace.name, Data: data}
-	return s.connection.server.fanout.addIf(delivery{one: s, message: encode(&p, false)}, s.register)
+	if s.recovery != nil && s.recovery.privateID != "" {
+		data = jsontext.Value(`{"sid":"` + s.id + `","pid":"` + s.recovery.privateID + `"}`)
+	}
+	return s.connection.server.encode(&packet.Packet{Type: packet.Connect, Namespace: s.namespace.name, Data: data}, false)
 }
 
 // reject refuses the client; it may try again on the same connection.
@@ -194,7 +213,10 @@ func (c *connection) refuse(namespace string, err error) error {
 	if err != nil {
 		return fmt.Errorf("server: encode refusal: %w", err)
 	}
-	p := packet.Packet{Type: packet.ConnectError, Namespace: namespace, Data: data}
-	_ = c.session.Send(encode(&p, false))
+	m, err := c.server.encode(&packet.Packet{Type: packet.ConnectError, Namespace: namespace, Data: data}, false)
+	if err != nil {
+		return err
+	}
+	_ = c.session.Send(m)
 	return nil
 }

@@ -24,7 +24,7 @@ var (
 type connection struct {
 	server  *Server
 	session *engine.Session
-	decoder *packet.Decoder
+	decoder packet.Reader
 
 	mu          sync.Mutex
 	main        *Socket            // of the namespace "/", which most clients only have
@@ -43,7 +43,7 @@ type connection struct {
 // newConnection is called before the session's first byte leaves, so that nothing
 // that a client sends is missed.
 func (s *Server) newConnection(session *engine.Session) engine.Receiver {
-	c := &connection{server: s, session: session, decoder: packet.NewDecoder(s.limits)}
+	c := &connection{server: s, session: session, decoder: s.newReader()}
 	c.lonely = time.AfterFunc(s.options.ConnectTimeout, session.Close)
 	return c
 }
@@ -72,7 +72,9 @@ func (c *connection) Binary(data []byte) error {
 		return err
 	}
 	c.mu.Lock()
-	c.attachments.Stop()
+	if c.attachments != nil {
+		c.attachments.Stop()
+	}
 	c.mu.Unlock()
 	return c.receive(p)
 }
@@ -103,7 +105,7 @@ func (c *connection) receive(p packet.Packet) error {
 	switch p.Type {
 	case packet.Disconnect:
 		c.drop(s, true)
-		s.deaf.Store(true)
+		c.server.fanout.deafen(s)
 		s.end(ClientDisconnect)
 	case packet.Event:
 		if !s.Connected() {
@@ -221,7 +223,7 @@ func (c *connection) Closed(reason engine.Reason, cause error) {
 		c.server.log.Debug("connection closed", "session", c.session.Handshake().RemoteAddr, "reason", why, "error", cause)
 	}
 	for _, s := range c.sockets() {
-		s.deaf.Store(true)
+		s.connection.server.fanout.deafen(s)
 		s.end(why)
 	}
 }

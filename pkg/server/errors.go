@@ -2,7 +2,9 @@ package server
 
 import (
 	"errors"
+	"net/http"
 
+	"github.com/roomcast/roomcast/internal/cluster"
 	"github.com/roomcast/roomcast/internal/engine"
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
@@ -29,6 +31,8 @@ var (
 	// decode into what was asked for.
 	ErrArguments = errors.New("server: arguments do not match")
 
+	// ErrNodeLost means that a node died or left while it was asked for something.
+	ErrNodeLost = cluster.ErrNodeLost
 	// ErrDegraded means that the adapter's backend cannot be reached at the moment.
 	ErrDegraded = adapter.ErrDegraded
 	// ErrQueueFull means that the backend is away and its publish queue is full.
@@ -49,6 +53,21 @@ type ConnectError struct {
 
 // Error returns the message.
 func (e *ConnectError) Error() string { return e.Message }
+
+// ConnectionError says why a request to open a session, or one of a session, was
+// refused. See Options.OnConnectionError and Engine.IO v4, "Errors".
+type ConnectionError struct {
+	// Code is the protocol's number, 0 to 5, or -1 for a 503, which it does not have.
+	Code int
+	// Message is what the client is told.
+	Message string
+	// Reason names the cause, from a fixed list: a key of Stats.Refused.
+	Reason string
+	// Request is the refused request.
+	Request *http.Request
+	// Err says more, or is nil.
+	Err error
+}
 
 // EventError is an error of a handler that is meant for the client: it becomes
 // the acknowledgement {"error":{"message":Message,"data":Data}}. A client sees

@@ -179,7 +179,7 @@ func TestEmit_RefusesWhatCannotBeSent(t *testing.T) {
 	c, _ := rawclient.Join(t, url, "/", nil)
 	socket := receive(t, sockets)
 	eleven := slices.Repeat([]any{[]byte("x")}, 11)
-	for _, emit := range []func(string, ...any) error{socket.Emit, socket.EmitVolatile, s.Emit, s.To("x").Emit} {
+	for _, emit := range []func(string, ...any) error{socket.Emit, socket.Volatile().Emit, s.Emit, s.To("x").Emit} {
 		for _, name := range []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"} {
 			if err := emit(name); !errors.Is(err, server.ErrReservedEvent) {
 				t.Errorf("Emit(%q): %v, want ErrReservedEvent", name, err)

@@ -27,8 +27,10 @@ type delivery struct {
 	one      *Socket   // the only receiver, instead of sockets
 	except   exclusion
 	volatile bool
+	offset   string        // of a broadcast of the log
 	last     bool          // one's namespace ends with this message
 	close    bool          // one's whole session ends; there is no message
+	release  bool          // one is held until this message, which holds what it missed up to offset
 	reached  chan struct{} // closed when it is this delivery's turn; there is no message
 }
 
@@ -42,6 +44,8 @@ type fanout struct {
 	// pending counts the deliveries that were added and are not yet written. While
 	// it is zero, a packet for one socket may be written past the queue.
 	pending atomic.Int64
+	// holding counts the sockets that are held.
+	holding atomic.Int64
 
 	mu      sync.Mutex
 	space   sync.Cond
@@ -90,8 +94,8 @@ func (f *fanout) addIf(d delivery, agreed func() bool) bool {
 
 // send takes a message to one socket, behind everything that was added before.
 func (f *fanout) send(d delivery) error {
-	if f.pending.Load() == 0 {
-		return d.writeOne(d.message)
+	if f.pending.Load() == 0 && d.one.mode.Load() != held {
+		return f.writeOne(&d, d.message)
 	}
 	f.add(d)
 	return nil
@@ -124,7 +128,7 @@ func (f *fanout) run() {
 		f.queue, f.bytes = f.spare[:0], 0
 		f.space.Broadcast()
 		f.mu.Unlock()
-		deliver(batch)
+		f.deliver(batch)
 		done = batch
 		clear(batch)
 		f.spare = batch // only this goroutine uses spare, until the next round's swap
@@ -132,10 +136,14 @@ func (f *fanout) run() {
 }
 
 // deliver writes a batch, joining neighbours that have the same receivers.
-func deliver(batch []delivery) {
+func (f *fanout) deliver(batch []delivery) {
+	single := f.holding.Load() > 0
 	for len(batch) > 0 {
-		n := run(batch)
-		batch[0].write(joined(batch[:n]))
+		n := 1
+		if !single {
+			n = run(batch)
+		}
+		f.write(&batch[0], joined(batch[:n]))
 		batch = batch[n:]
 	}
 }
@@ -156,7 +164,9 @@ func run(batch []delivery) int {
 	return n
 }
 
-func (d *delivery) joinable() bool { return !d.volatile && !d.last && !d.close && d.reached == nil }
+func (d *delivery) joinable() bool {
+	return !d.volatile && !d.last && !d.close && !d.release && d.reached == nil
+}
 
 // joins says whether next has the same receivers and terms as d.
 func (d *delivery) joins(next *delivery) bool {
@@ -182,18 +192,23 @@ func joined(run []delivery) *engine.Message {
 
 // write sends m to d's receivers. A session that cannot take it is being closed,
 // and says so to its connection; the other receivers are not concerned.
-func (d *delivery) write(m *engine.Message) {
+func (f *fanout) write(d *delivery, m *engine.Message) {
 	switch {
 	case d.reached != nil:
 		close(d.reached)
 		return
 	case d.one != nil:
-		_ = d.writeOne(m)
+		_ = f.writeOne(d, m)
 		return
 	}
 	for _, s := range d.sockets {
-		switch {
-		case s.deaf.Load() || d.except.has(s):
+		if d.except.has(s) {
+			continue
+		}
+		switch mode := s.mode.Load(); {
+		case mode == held:
+			_ = f.intercept(s, d)
+		case mode == deaf:
 		case d.volatile:
 			s.connection.session.SendVolatile(m)
 		default:
@@ -202,15 +217,18 @@ func (d *delivery) write(m *engine.Message) {
 	}
 }
 
-func (d *delivery) writeOne(m *engine.Message) error {
+func (f *fanout) writeOne(d *delivery, m *engine.Message) error {
 	session := d.one.connection.session
+	mode := d.one.mode.Load()
 	switch {
+	case mode == held:
+		return f.intercept(d.one, d)
 	case d.close:
 		session.Close()
 	case d.last:
-		d.one.deaf.Store(true)
+		d.one.mode.Store(deaf)
 		return session.Send(m)
-	case d.one.deaf.Load():
+	case mode == deaf:
 		return ErrDisconnected
 	case d.volatile:
 		session.SendVolatile(m)

@@ -75,9 +75,12 @@ type refusal struct {
 	} `json:"error"`
 }
 
-// refuse acknowledges a failed event. Only errors that were made for the client
-// show their text.
-func (a Args) refuse(err error) error {
+// refuse acknowledges a failed event.
+func (a Args) refuse(err error) error { return a.Ack(refusalOf(err)) }
+
+// refusalOf is what a client or another node is told of err. Only errors that were
+// made for it show their text.
+func refusalOf(err error) refusal {
 	var r refusal
 	var known *EventError
 	switch {
@@ -88,12 +91,13 @@ func (a Args) refuse(err error) error {
 	default:
 		r.Error.Message = "internal error"
 	}
-	return a.Ack(r)
+	return r
 }
 
 type (
 	eventHandler      = func(context.Context, *Socket, Args) error
 	anyHandler        = func(context.Context, *Socket, string, Args) error
+	outgoingHandler   = func(*Socket, string, Args)
 	connectHandler    = func(context.Context, *Socket) error
 	disconnectHandler = func(context.Context, *Socket, DisconnectReason)
 )
@@ -106,11 +110,14 @@ type handlers struct {
 
 // registry is one immutable state of handlers.
 type registry struct {
-	events      map[string][]eventHandler
-	any         []anyHandler
-	middlewares []connectHandler
-	connect     []connectHandler
-	disconnect  []disconnectHandler
+	events           map[string][]eventHandler
+	any              []anyHandler
+	eventMiddlewares []anyHandler
+	outgoing         []outgoingHandler
+	middlewares      []connectHandler
+	connect          []connectHandler
+	disconnect       []disconnectHandler
+	serverSide       map[string][]serverSideHandler
 }
 
 // immediate says whether a client can be connected without running anything that
@@ -133,14 +140,21 @@ func (h *handlers) update(change func(*registry)) {
 }
 
 func (h *handlers) on(event string, handle eventHandler) {
-	h.update(func(r *registry) {
-		events := make(map[string][]eventHandler, len(r.events)+1)
-		for name, list := range r.events {
-			events[name] = list
-		}
-		events[event] = appendCopy(events[event], handle)
-		r.events = events
-	})
+	h.update(func(r *registry) { r.events = withHandler(r.events, event, handle) })
+}
+
+func (h *handlers) onServerSide(event string, handle serverSideHandler) {
+	h.update(func(r *registry) { r.serverSide = withHandler(r.serverSide, event, handle) })
+}
+
+// withHandler returns a copy of all with one more handler.
+func withHandler[H any](all map[string][]H, event string, handle H) map[string][]H {
+	changed := make(map[string][]H, len(all)+1)
+	for name, list := range all {
+		changed[name] = list
+	}
+	changed[event] = appendCopy(changed[event], handle)
+	return changed
 }
 
 // handle runs the handlers of one event. Unknown events have none.
@@ -150,7 +164,7 @@ func (r *registry) handle(ctx context.Context, s *Socket, p *packet.Packet) erro
 		return nil
 	}
 	list := r.events[string(name)]
-	if len(list) == 0 && len(r.any) == 0 {
+	if len(list)+len(r.any)+len(r.eventMiddlewares) == 0 {
 		return nil
 	}
 	values, err := p.Args()
@@ -164,6 +178,11 @@ func (r *registry) handle(ctx context.Context, s *Socket, p *packet.Packet) erro
 	for _, handle := range r.any {
 		if err := handle(ctx, s, string(name), args); err != nil {
 			return fmt.Errorf("event %s: %w", clip(string(name)), err)
+		}
+	}
+	for _, ask := range r.eventMiddlewares {
+		if err := ask(ctx, s, string(name), args); err != nil {
+			return fmt.Errorf("event %s: %w", clip(string(name)), errors.Join(err, args.refuse(err)))
 		}
 	}
 	for _, handle := range list {

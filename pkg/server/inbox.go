@@ -1,8 +1,6 @@
 package server
 
 import (
-	"fmt"
-	"runtime/debug"
 	"sync"
 
 	"github.com/roomcast/roomcast/pkg/packet"
@@ -142,33 +140,6 @@ func (s *Socket) farewell() {
 	s.mu.Lock()
 	s.rooms = nil
 	s.mu.Unlock()
-}
-
-// guard runs a handler. Its error is logged; its panic ends the socket and nothing
-// else, and so does the end of its goroutine by runtime.Goexit. It says whether
-// none of these happened.
-func (s *Socket) guard(kind string, f func() error) (ok bool) {
-	returned := false
-	defer func() {
-		if v := recover(); !returned {
-			if v == nil {
-				v = "runtime.Goexit was called"
-			}
-			ok = false
-			server := s.connection.server
-			server.panics.Add(1)
-			server.log.Error("handler panicked", "handler", kind, "namespace", clip(s.requested), "socket", s.id,
-				"panic", clip(fmt.Sprint(v)), "stack", string(debug.Stack()))
-			s.leave()
-		}
-	}()
-	err := f()
-	returned = true
-	if err != nil {
-		s.connection.server.log.Warn("handler failed", "handler", kind, "namespace", clip(s.requested), "socket", s.id, "error", clip(err.Error()))
-		return false
-	}
-	return true
 }
 
 // packetSize is what an event counts against the limit of those in flight.

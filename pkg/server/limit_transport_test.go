@@ -217,7 +217,7 @@ func TestLimit_MaxSendQueueBytes(t *testing.T) {
 		p := v.enter(t)
 		s := receive(t, v.sockets)
 		for n := range 10 {
-			if err := s.EmitVolatile("x", fmt.Sprint(n)+load[1:]); err != nil {
+			if err := s.Volatile().Emit("x", fmt.Sprint(n)+load[1:]); err != nil {
 				t.Errorf("volatile event %d: %v", n, err)
 			}
 		}

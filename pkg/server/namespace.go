@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/roomcast/roomcast/internal/cluster"
-	"github.com/roomcast/roomcast/internal/engine"
 	"github.com/roomcast/roomcast/internal/room"
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/packet"
@@ -37,6 +36,12 @@ type Namespace struct {
 	rooms    *room.Index[*Socket]
 	interest interest
 	ackIDs   atomic.Uint64
+	events   serial // of other nodes
+	outgoing serial // what OnAnyOutgoing is to see of other nodes' broadcasts
+
+	log        adapter.RecoveryLink // nil without recovery
+	delivering sync.Mutex           // held while receivers of a broadcast of the log are resolved
+	delivered  string               // the last offset that was delivered
 
 	mu     sync.Mutex
 	users  int         // sockets of a dynamic namespace, also those that are connecting
@@ -94,6 +99,51 @@ func (n *Namespace) OnAny(handle func(ctx context.Context, s *Socket, event stri
 	n.handlers.update(func(r *registry) { r.any = appendCopy(r.any, handle) })
 }
 
+// UseEvent adds a middleware for events: it runs for each event of a client, after
+// the handlers of OnAny and before the event's own, in the order of registration.
+// An error drops the event: it is logged and, for a client that wants an
+// acknowledgement, acknowledged as EventError says. ctx is that of the handlers.
+func (n *Namespace) UseEvent(middleware func(ctx context.Context, s *Socket, event string, args Args) error) {
+	n.handlers.update(func(r *registry) { r.eventMiddlewares = appendCopy(r.eventMiddlewares, middleware) })
+}
+
+// OnAnyOutgoing adds a function that sees each event that goes out, once for each
+// socket of this node that is to get it, before it is sent: those of Emit, of
+// Broadcast.Emit wherever it was called, of Call and of CallAll. It runs in the
+// goroutine that emits, or in the one that delivers what other nodes emit, so it
+// has to be quick, and must not emit. Events that a recovered client had missed
+// are not seen again.
+func (n *Namespace) OnAnyOutgoing(see func(s *Socket, event string, args Args)) {
+	n.handlers.update(func(r *registry) { r.outgoing = appendCopy(r.outgoing, see) })
+}
+
+// seesOutgoing says whether there is anything to call announceOutgoing for.
+func (n *Namespace) seesOutgoing() bool { return len(n.handlers.current.Load().outgoing) > 0 }
+
+// announceOutgoing shows p to the functions of OnAnyOutgoing.
+func (n *Namespace) announceOutgoing(p *packet.Packet, receivers []*Socket, except exclusion) {
+	list := n.handlers.current.Load().outgoing
+	if len(list) == 0 {
+		return
+	}
+	name, _ := packet.EventName(p.Data)
+	values, err := p.Args()
+	if err != nil {
+		return // other nodes send nothing else than events
+	}
+	for _, s := range receivers {
+		if except.has(s) {
+			continue
+		}
+		for _, see := range list {
+			s.guard("outgoing", func() error {
+				see(s, string(name), Args{values: values})
+				return nil
+			})
+		}
+	}
+}
+
 // Sockets returns the sockets of this node that are connected to the namespace.
 // For a pattern it returns those of all its namespaces.
 func (n *Namespace) Sockets() []*Socket {
@@ -109,53 +159,94 @@ func (n *Namespace) Sockets() []*Socket {
 
 // To selects the sockets that are in any of rooms, on every node. Each socket is
 // in the room of its own id.
-func (n *Namespace) To(rooms ...string) Broadcast { return n.all().To(rooms...) }
+func (n *Namespace) To(rooms ...string) Broadcast { return n.All().To(rooms...) }
 
 // Except selects all sockets but those that are in any of rooms.
-func (n *Namespace) Except(rooms ...string) Broadcast { return n.all().Except(rooms...) }
+func (n *Namespace) Except(rooms ...string) Broadcast { return n.All().Except(rooms...) }
 
 // Local selects all sockets of this node.
-func (n *Namespace) Local() Broadcast { return n.all().Local() }
+func (n *Namespace) Local() Broadcast { return n.All().Local() }
 
 // Volatile selects all sockets; those that are not writable at the moment miss
 // the event.
-func (n *Namespace) Volatile() Broadcast { return n.all().Volatile() }
+func (n *Namespace) Volatile() Broadcast { return n.All().Volatile() }
 
 // Compress selects all sockets; see Broadcast.Compress.
-func (n *Namespace) Compress(on bool) Broadcast { return n.all().Compress(on) }
+func (n *Namespace) Compress(on bool) Broadcast { return n.All().Compress(on) }
 
 // Emit sends event to all sockets of the namespace, on every node. See Broadcast.Emit.
-func (n *Namespace) Emit(event string, args ...any) error { return n.all().Emit(event, args...) }
+func (n *Namespace) Emit(event string, args ...any) error { return n.All().Emit(event, args...) }
 
-func (n *Namespace) all() Broadcast { return Broadcast{namespace: n} }
+// All selects all sockets of the namespace, on every node.
+func (n *Namespace) All() Broadcast { return Broadcast{namespace: n} }
 
 // join enters the adapter's topic. It waits for the backend for the cluster's
 // join timeout at most; a backend that is away is joined in the background.
 func (n *Namespace) join(ctx context.Context) {
 	defer close(n.ready)
-	topic, err := n.server.cluster.Join(ctx, n.name, n.deliver)
+	topic, err := n.server.cluster.Join(ctx, n.name, cluster.Handler{Broadcast: n.deliver, Request: n.serve})
 	if err != nil {
 		n.server.log.Warn("namespace is not connected to the cluster", "namespace", clip(n.name), "error", err)
 	}
 	n.topic = topic
 	n.interest.topic = topic
+	if topic != nil {
+		n.startLog(topic.Recovery())
+	}
 }
 
-// deliver takes a broadcast of another node to this node's sockets. One with too
-// many attachments is dropped: it would cost all of them their connections.
-func (n *Namespace) deliver(b *adapter.Broadcast) {
-	if err := n.server.checkAttachments(b.Packet.Attachments); err != nil {
+// deliver takes a broadcast of another node, or of the log, to this node's
+// sockets. One with too many attachments is dropped: it would cost all of them
+// their connections.
+func (n *Namespace) deliver(b *adapter.Broadcast, offset string) {
+	selection := Broadcast{rooms: b.Rooms, except: b.Except, volatile: b.Volatile, uncompressed: b.Uncompressed}
+	receivers, except := n.resolveAt(offset, selection)
+	err := n.server.checkAttachments(b.Packet.Attachments)
+	if err == nil && len(receivers) > 0 {
+		err = n.fanOut(&b.Packet, selection, receivers, except, offset)
+		if n.seesOutgoing() {
+			n.outgoing.add(n.server.tasks, func() { n.announceOutgoing(&b.Packet, receivers, except) })
+		}
+	}
+	if err != nil {
 		n.server.undeliverable.Add(1)
 		n.server.log.Warn("broadcast of another node dropped", "namespace", clip(n.name), "error", err)
-		return
 	}
-	receivers, except := n.resolve(b.Rooms, b.Except)
+}
+
+// resolveAt resolves the receivers of a broadcast in one step with noting its offset.
+func (n *Namespace) resolveAt(offset string, b Broadcast) ([]*Socket, exclusion) {
+	if offset != "" {
+		n.delivering.Lock()
+		defer n.delivering.Unlock()
+		n.delivered = offset
+	}
+	return n.resolve(b.rooms, b.except)
+}
+
+// emitHere gives p to the sockets of this node that b selects.
+func (n *Namespace) emitHere(p *packet.Packet, b Broadcast) error {
+	receivers, except := n.resolve(b.selected(), b.except)
 	if len(receivers) == 0 {
-		return
+		return nil
+	}
+	n.announceOutgoing(p, receivers, except)
+	return n.fanOut(p, b, receivers, except, "")
+}
+
+// fanOut encodes p and gives it to receivers.
+func (n *Namespace) fanOut(p *packet.Packet, b Broadcast, receivers []*Socket, except exclusion, offset string) error {
+	if n.recoverable() {
+		p = withOffset(p, offset)
+	}
+	m, err := n.server.encode(p, b.uncompressed)
+	if err != nil {
+		return err
 	}
 	n.server.fanout.add(delivery{
-		message: encode(&b.Packet, b.Uncompressed), sockets: receivers, except: except, volatile: b.Volatile,
+		message: m, sockets: receivers, except: except, volatile: b.volatile, offset: offset,
 	})
+	return nil
 }
 
 // resolve returns the sockets in any of rooms, or all without rooms, and the set
@@ -170,27 +261,6 @@ func (n *Namespace) resolve(rooms, except []string) (receivers []*Socket, withou
 		without = newExclusion(n.rooms, except)
 	}
 	return receivers, without
-}
-
-// texts are buffers in which packets are written before they become messages.
-var texts = sync.Pool{New: func() any { return new([]byte) }}
-
-// largestText is the size up to which such a buffer is kept.
-const largestText = 16 << 10
-
-// encode makes the wire forms that all receivers of p share.
-func encode(p *packet.Packet, uncompressed bool) *engine.Message {
-	buffer := texts.Get().(*[]byte)
-	text := p.AppendText((*buffer)[:0])
-	m := engine.NewMessage(text, p.Attachments...)
-	if uncompressed {
-		m = m.Uncompressed()
-	}
-	if cap(text) <= largestText {
-		*buffer = text
-		texts.Put(buffer)
-	}
-	return m
 }
 
 // add makes s a receiver of the namespace's broadcasts.

@@ -183,8 +183,16 @@ func (n *Namespace) release() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.users--; n.users == 0 && !n.server.closing.Load() {
-		n.expiry = time.AfterFunc(emptyNamespaceLife, func() { n.server.expire(n) })
+		n.expiry = time.AfterFunc(n.emptyLife(), func() { n.server.expire(n) })
 	}
+}
+
+// emptyLife is how long n stays without users: at least as long as one may recover.
+func (n *Namespace) emptyLife() time.Duration {
+	if r := n.server.options.Recovery; r != nil {
+		return max(emptyNamespaceLife, r.MaxDisconnectionDuration)
+	}
+	return emptyNamespaceLife
 }
 
 // unused says whether n's life without users is over. Nobody can come to hold it

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/roomcast/roomcast/internal/loglimit"
 	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/adapter/memory"
+	"github.com/roomcast/roomcast/pkg/packet"
 )
 
 // logLinesPerSecond bounds equal log lines, so that hostile clients cannot fill
@@ -158,6 +161,32 @@ type Options struct {
 	// Headers may add to the headers of each response.
 	Headers func(http.Header, *http.Request)
 
+	// HTTPCompressionThreshold is the size in bytes from which answers to polling
+	// requests are compressed, for clients that accept it. Default 1024; negative: off.
+	HTTPCompressionThreshold int
+	// Parser is how packets are written on the wire; clients must have the same.
+	// Nil: the parser of the Socket.IO protocol. Package parser/msgpack has another.
+	Parser packet.Parser
+	// Recovery gives clients that come back within a while their id, rooms, data and
+	// the events that they missed. Nil: off. It needs an Adapter that is an
+	// adapter.RecoveryStore, such as that of package adapter/memory; without an
+	// Adapter everything is kept in this process.
+	Recovery *Recovery
+	// GenerateID makes the ids of sessions, which must be unique and not to be
+	// guessed: 1 to 128 letters, digits, "-" or "_". An error refuses the client. Nil:
+	// 96 random bits and the node's tag. Ids of sockets are not concerned.
+	GenerateID func(*http.Request) (string, error)
+	// OnConnectionError is told of each request that was refused, before the answer
+	// is sent. It is called concurrently and must not keep the request.
+	OnConnectionError func(ConnectionError)
+	// Client holds the files of the browser client: socket.io.js, socket.io.min.js,
+	// socket.io.esm.min.js, socket.io.msgpack.min.js and their source maps. They are
+	// served under the server's path, where pages look for them. Nil: off.
+	Client fs.FS
+
+	// RequestTimeout is how long calls to other nodes wait for answers when their
+	// context has no deadline. Default 5 s.
+	RequestTimeout time.Duration
 	// HeartbeatInterval is the time between two heartbeats among nodes. Default 5 s.
 	HeartbeatInterval time.Duration
 	// HeartbeatTimeout is the silence after which a node counts as dead. Default 10 s.
@@ -184,6 +213,14 @@ func (o Options) withDefaults() Options {
 	o.MaxPendingAcks = cmp.Or(o.MaxPendingAcks, 10_000)
 	o.MaxEventsInFlight = cmp.Or(o.MaxEventsInFlight, 1000)
 	o.MaxEventBytesInFlight = cmp.Or(o.MaxEventBytesInFlight, 4<<20)
+	o.MaxSendQueueBytes = cmp.Or(o.MaxSendQueueBytes, 4<<20)
+	o.RequestTimeout = cmp.Or(o.RequestTimeout, 5*time.Second)
+	if o.Recovery != nil {
+		o.Recovery = o.Recovery.withDefaults()
+		if o.Adapter == nil {
+			o.Adapter = memory.New()
+		}
+	}
 	return o
 }
 
@@ -201,6 +238,7 @@ func (o *Options) validate() error {
 		{"MaxNamespaceLength", int64(o.MaxNamespaceLength)},
 		{"MaxEventsInFlight", int64(o.MaxEventsInFlight)},
 		{"MaxEventBytesInFlight", o.MaxEventBytesInFlight},
+		{"RequestTimeout", int64(o.RequestTimeout)},
 		{"HeartbeatInterval", int64(o.HeartbeatInterval)},
 		{"HeartbeatTimeout", int64(o.HeartbeatTimeout)},
 	} {
@@ -208,7 +246,7 @@ func (o *Options) validate() error {
 			return fmt.Errorf("server: option %s is negative", field.name)
 		}
 	}
-	return nil
+	return o.Recovery.validate()
 }
 
 // exceeds says whether n is over limit, where a negative limit is off.

@@ -30,7 +30,8 @@ type Server struct {
 	tasks   *tasks
 	panics  atomic.Uint64
 
-	undeliverable atomic.Uint64 // broadcasts of other nodes with too many attachments
+	undeliverable atomic.Uint64 // messages of other nodes that were dropped here
+	recoveries    recoveries
 
 	closing atomic.Bool // no new clients; those that are here are being closed
 	closed  atomic.Bool // nothing can be emitted any more
@@ -66,6 +67,7 @@ func New(options Options) (*Server, error) {
 	s.cluster, err = cluster.Start(s.base, cluster.Options{
 		Adapter: options.Adapter, Logger: options.Logger,
 		HeartbeatInterval: options.HeartbeatInterval, HeartbeatTimeout: options.HeartbeatTimeout,
+		RequestTimeout: options.RequestTimeout, Recovery: options.Recovery.retention(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", errors.Join(err, e.Close(s.base)))
@@ -82,6 +84,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.Se
 // hostile clients, where they are not set: ReadHeaderTimeout 10 s, IdleTimeout
 // 60 s, MaxHeaderBytes 16 KiB. Call it before the http.Server serves.
 func ConfigureHTTP(h *http.Server) { engine.ConfigureServer(h) }
+
+// withPatience bounds ctx by RequestTimeout if it has no deadline.
+func (s *Server) withPatience(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, bounded := ctx.Deadline(); bounded {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, s.options.RequestTimeout)
+}
 
 // NodeID returns the id of this node in its cluster; a restarted process has
 // another one.

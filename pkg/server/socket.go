@@ -23,15 +23,17 @@ type Socket struct {
 	namespace  *Namespace // set, with mu held, before middlewares run
 	connection *connection
 	auth       jsontext.Value
-	dropped    bool         // no longer counted; guarded by the connection's lock
-	refused    bool         // by a handler of OnConnect: no event is handled; only the socket's goroutine uses it
-	state      atomic.Int32 // changed with mu held
-	deaf       atomic.Bool  // nothing more may be sent: the client has left, or was told to
+	dropped    bool          // no longer counted; guarded by the connection's lock
+	refused    bool          // by a handler of OnConnect: no event is handled; only the socket's goroutine uses it
+	state      atomic.Int32  // changed with mu held
+	mode       atomic.Uint32 // as a receiver
+	data       atomic.Pointer[data]
+	recovery   *recovery // nil unless Options.Recovery is set
 
 	mu      sync.Mutex
 	reason  DisconnectReason
 	rooms   map[string]struct{} // beside the room of its own id; nil until the first
-	acks    map[uint64]chan packet.Packet
+	acks    map[uint64]waiter
 	inbox   *inbox // nil while no event waits
 	running bool   // the socket's goroutine is alive
 	ended   bool   // the handlers of OnDisconnect have run, or run now
@@ -98,25 +100,42 @@ func (e *DisconnectError) Unwrap() error { return ErrDisconnected }
 // or has its place in the client's send queue; it does not wait for the client.
 // It fails with ErrDisconnected, with ErrSlowConsumer when the queue is full (the
 // client is then being closed), and as Broadcast.Emit does for its arguments.
+// With Options.Recovery it is a broadcast to the room of the socket's id, and fails
+// like one: an event for a client that is away and may come back is kept for it.
 func (s *Socket) Emit(event string, args ...any) error {
 	p, err := s.event(event, args)
 	if err != nil {
 		return err
 	}
-	return s.send(&p)
+	return s.emit(&p, false, false)
 }
 
-// EmitVolatile is Emit for an event that the client may miss: it is dropped when
-// the connection is not writable at the moment.
-func (s *Socket) EmitVolatile(event string, args ...any) error {
-	p, err := s.event(event, args)
-	if err != nil {
-		return err
+// emit sends an event that wants no acknowledgement.
+func (s *Socket) emit(p *packet.Packet, volatile, uncompressed bool) error {
+	if s.namespace.recoverable() && (s.Connected() || s.mayComeBack()) {
+		b := Broadcast{one: s, volatile: volatile, uncompressed: uncompressed}
+		return b.publish(s.namespace, p)
 	}
 	if !s.Connected() {
 		return ErrDisconnected
 	}
-	return s.write(delivery{one: s, message: encode(&p, false), volatile: true})
+	if s.namespace.seesOutgoing() {
+		s.namespace.announceOutgoing(p, []*Socket{s}, exclusion{})
+	}
+	return s.transmit(p, volatile, uncompressed)
+}
+
+// Volatile selects just this socket, for an event that the client may miss: it is
+// dropped when the connection is not writable at the moment.
+func (s *Socket) Volatile() Broadcast { return s.only().Volatile() }
+
+// Compress selects just this socket, for an event that may be compressed or not.
+// See Broadcast.Compress.
+func (s *Socket) Compress(on bool) Broadcast { return s.only().Compress(on) }
+
+// only selects the socket itself.
+func (s *Socket) only() Broadcast {
+	return Broadcast{namespace: s.namespace, one: s}
 }
 
 func (s *Socket) event(event string, args []any) (packet.Packet, error) {
@@ -129,10 +148,19 @@ func (s *Socket) send(p *packet.Packet) error {
 	if !s.Connected() {
 		return ErrDisconnected
 	}
-	return s.write(delivery{one: s, message: encode(p, false)})
+	return s.transmit(p, false, false)
 }
 
-// write is send in any state.
+// transmit is send in any state.
+func (s *Socket) transmit(p *packet.Packet, volatile, uncompressed bool) error {
+	m, err := s.connection.server.encode(p, uncompressed)
+	if err != nil {
+		return err
+	}
+	return s.write(delivery{one: s, message: m, volatile: volatile})
+}
+
+// write takes d to the fan-out.
 func (s *Socket) write(d delivery) error {
 	err := s.connection.server.fanout.send(d)
 	switch {
@@ -252,8 +280,10 @@ func (s *Socket) Disconnect(close bool) {
 // leave ends s, and tells the client that it is out.
 func (s *Socket) leave() {
 	if s.end(ServerDisconnect) {
-		p := packet.Packet{Type: packet.Disconnect, Namespace: s.namespace.name}
-		_ = s.write(delivery{one: s, message: encode(&p, false), last: true})
+		m, err := s.connection.server.encode(&packet.Packet{Type: packet.Disconnect, Namespace: s.namespace.name}, false)
+		if err == nil {
+			_ = s.write(delivery{one: s, message: m, last: true})
+		}
 	}
 }
 
@@ -272,6 +302,7 @@ func (s *Socket) end(reason DisconnectReason) bool {
 		s.unregister()
 	}
 	rooms := s.others()
+	record := s.record(before)
 	acks, cancel := s.acks, s.cancel
 	s.acks = nil
 	start := before != connecting && s.wake()
@@ -283,11 +314,14 @@ func (s *Socket) end(reason DisconnectReason) bool {
 	if cancel != nil {
 		cancel(&DisconnectError{Reason: reason})
 	}
-	for _, answer := range acks {
-		close(answer)
+	for _, w := range acks {
+		w.gone()
 	}
 	s.connection.awaited(-len(acks))
 	s.connection.drop(s, false)
+	if record != nil {
+		s.save(record)
+	}
 	if namespace != nil {
 		for _, room := range rooms {
 			namespace.interest.release(room)
@@ -305,6 +339,12 @@ func (s *Socket) register() bool {
 		return false
 	}
 	s.state.Store(connected)
+	if s.recovery != nil {
+		// What is delivered from now on is for s, and nothing before.
+		s.namespace.delivering.Lock()
+		defer s.namespace.delivering.Unlock()
+		s.recovery.begin(s.namespace.delivered)
+	}
 	s.namespace.add(s)
 	for room := range s.rooms {
 		s.namespace.rooms.Add(room, s)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
@@ -52,6 +53,11 @@ type Stats struct {
 	Refused map[string]uint64
 	// Closed counts the sessions that ended, by reason.
 	Closed map[DisconnectReason]uint64
+	// Recoveries counts the clients that came back with a private session id:
+	// "complete", "unknown" without a record or with an offset that is not in the log,
+	// "too_much" when more was missed than is sent again. All but the first started
+	// afresh.
+	Recoveries map[string]uint64
 }
 
 // Stats returns the node's counters. It does not block.
@@ -63,6 +69,9 @@ func (s *Server) Stats() Stats {
 		Panics:        s.panics.Load() + e.Panics,
 		Refused:       e.Refused,
 		Closed:        make(map[DisconnectReason]uint64, len(e.Closed)),
+		Recoveries: map[string]uint64{
+			"complete": s.recoveries.complete.Load(), "unknown": s.recoveries.unknown.Load(), "too_much": s.recoveries.tooMuch.Load(),
+		},
 	}
 	for reason, count := range e.Closed {
 		stats.Closed[DisconnectReason(reason)] = count
@@ -80,6 +89,12 @@ func (s *Server) engineOptions() engine.Options {
 		SlowConsumer: engine.SlowConsumerPolicy(o.SlowConsumer),
 		Transports:   o.Transports, DisableUpgrades: o.DisableUpgrades, Cookie: o.Cookie, AllowRequest: o.AllowRequest, InitialHeaders: o.InitialHeaders, Headers: o.Headers,
 		Tag: func() uint32 { return s.cluster.Tag() }, Logger: o.Logger,
+	}
+	options.HTTPCompressionThreshold, options.NewID = o.HTTPCompressionThreshold, o.GenerateID
+	if o.OnConnectionError != nil {
+		options.OnRefused = func(r *http.Request, f engine.Refusal) {
+			o.OnConnectionError(ConnectionError{Code: f.Code, Message: f.Message, Reason: f.Reason, Request: r, Err: f.Err})
+		}
 	}
 	if o.PerMessageDeflate != nil {
 		options.PerMessageDeflate = &engine.PerMessageDeflate{Threshold: o.PerMessageDeflate.Threshold}

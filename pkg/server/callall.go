@@ -1,0 +1,249 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/packet"
+)
+
+// CallAll sends event with args to the selected sockets of all nodes and gathers
+// their acknowledgements: the first argument of each, decoded into Res, or all of them
+// undecoded when Res is Args. It returns at once; the event has its place among
+// what the calling goroutine emits.
+//
+// The call ends when all have answered or gone, or when ctx ends, and without a
+// deadline after Options.RequestTimeout; a node that dies ends its part when it is
+// given up. What came is kept in each case. A late answer is ignored.
+func CallAll[Res any](ctx context.Context, b Broadcast, event string, args ...any) *Answers[Res] {
+	c := &collection{changed: make(chan struct{})}
+	if err := b.callAll(ctx, c, event, args); err != nil {
+		c.finish(err)
+	}
+	return &Answers[Res]{c}
+}
+
+// Answers are the acknowledgements of a broadcast, as they come. It is safe for
+// concurrent use.
+type Answers[Res any] struct{ collection *collection }
+
+// Each yields the answers in the order in which they came, waiting for those that
+// are still to come, until the call has ended. The error is that of an answer that
+// does not decode into Res; it wraps ErrArguments. It can be used several times.
+func (a *Answers[Res]) Each() iter.Seq2[Res, error] {
+	return func(yield func(Res, error) bool) {
+		for i := 0; ; i++ {
+			answer, ok := a.collection.await(i)
+			if !ok || !yield(decodeAnswer[Res](answer)) {
+				return
+			}
+		}
+	}
+}
+
+// Wait waits for the call's end and returns the answers that decode into Res. Its
+// error is that of Err, joined with those of the answers that do not.
+func (a *Answers[Res]) Wait() ([]Res, error) {
+	var all []Res
+	var errs []error
+	for value, err := range a.Each() {
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		all = append(all, value)
+	}
+	return all, errors.Join(append(errs, a.Err())...)
+}
+
+// Counts returns to how many sockets the event is known to have been sent so far,
+// and how many of them have answered.
+func (a *Answers[Res]) Counts() (expected, received int) {
+	c := a.collection
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.expected, len(c.answers)
+}
+
+// Err returns why answers are missing, after the call has ended: a *PartialError,
+// or why the event could not be sent, as Broadcast.Emit and FetchSockets say.
+// It is nil before, and when all have answered.
+func (a *Answers[Res]) Err() error {
+	c := a.collection
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+func decodeAnswer[Res any](p packet.Packet) (Res, error) {
+	var value Res
+	values, err := p.Args()
+	if err != nil {
+		return value, argumentError(err)
+	}
+	answer := Args{values: values}
+	if all, ok := any(&value).(*Args); ok {
+		*all = answer
+		return value, nil
+	}
+	return value, answer.Decode(&value)
+}
+
+// collection is what has come of the answers to a call.
+type collection struct {
+	mu       sync.Mutex
+	answers  []packet.Packet
+	expected int
+	ended    bool
+	err      error
+	changed  chan struct{} // closed and replaced with each change
+}
+
+// change makes a change and tells those who wait for one.
+func (c *collection) change(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+func (c *collection) expect(n int)         { c.change(func() { c.expected += n }) }
+func (c *collection) take(p packet.Packet) { c.change(func() { c.answers = append(c.answers, p) }) }
+func (c *collection) finish(err error)     { c.change(func() { c.ended, c.err = true, err }) }
+
+// await returns answer i, waiting for it, and false when the call ended without.
+func (c *collection) await(i int) (packet.Packet, bool) {
+	for {
+		c.mu.Lock()
+		if i < len(c.answers) {
+			defer c.mu.Unlock()
+			return c.answers[i], true
+		}
+		ended, changed := c.ended, c.changed
+		c.mu.Unlock()
+		if ended {
+			return packet.Packet{}, false
+		}
+		<-changed
+	}
+}
+
+// callAll begins the call whose answers c collects.
+func (b Broadcast) callAll(ctx context.Context, c *collection, event string, args []any) error {
+	n, err := b.asks()
+	if err != nil {
+		return err
+	}
+	data, attachments, err := n.server.encodeEvent(event, args)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := n.server.withPatience(ctx)
+	remote := func() error { return nil }
+	p := packet.Packet{Type: packet.Event, Namespace: n.name, Data: data, Attachments: attachments}
+	if !b.isLocal() {
+		if remote, err = b.callOthers(ctx, c, p); err != nil {
+			cancel()
+			return err
+		}
+	}
+	answered := make(chan struct{})
+	each := func(p packet.Packet, last bool) {
+		if p.Data != nil {
+			c.take(p)
+		}
+		if last {
+			close(answered)
+		}
+	}
+	counted := func(count int) {
+		c.expect(count)
+		if count == 0 {
+			close(answered)
+		}
+	}
+	deadline, _ := ctx.Deadline()
+	here, err := n.gather(&p, b, time.Until(deadline), counted, each)
+	if err != nil {
+		cancel()
+		return err
+	}
+	n.server.tasks.Go(func() {
+		defer cancel()
+		err := remote()
+		select {
+		case <-answered:
+		case <-ctx.Done():
+			here.stop()
+			<-answered
+		}
+		c.finish(c.verdict(partial(err), context.Cause(ctx)))
+	})
+	return nil
+}
+
+// callOthers sends the event to the other nodes and returns what waits for their
+// sockets' answers.
+func (b *Broadcast) callOthers(ctx context.Context, c *collection, p packet.Packet) (wait func() error, err error) {
+	r := &adapter.Request{
+		Action: adapter.ActionCall, Packet: p, Rooms: b.selected(), Except: b.except, Volatile: b.volatile, Uncompressed: b.uncompressed,
+	}
+	call, err := b.namespace.topic.Begin(ctx, r, func(r *adapter.Response) {
+		if r.Receivers > 0 {
+			c.expect(r.Receivers)
+		}
+		if r.Answer != nil {
+			c.take(*r.Answer)
+		}
+	})
+	if err != nil {
+		return nil, partial(err)
+	}
+	return func() error { return call.Wait(ctx) }, nil
+}
+
+// verdict says why answers are missing, if some are.
+func (c *collection) verdict(err, ended error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	received := len(c.answers)
+	var missing *PartialError
+	switch {
+	case errors.As(err, &missing):
+		missing.Expected, missing.Received = c.expected, received
+	case err == nil && received < c.expected:
+		if ended == nil {
+			ended = fmt.Errorf("%w: clients went without acknowledging", ErrDisconnected)
+		}
+		return &PartialError{Expected: c.expected, Received: received, Err: ended}
+	}
+	return err
+}
+
+// serveCall is callAll for another node.
+func (n *Namespace) serveCall(r *adapter.Request, b Broadcast, answer func(*adapter.Response)) {
+	counted := func(count int) { answer(&adapter.Response{Receivers: count, Done: count == 0}) }
+	each := func(p packet.Packet, last bool) {
+		response := &adapter.Response{Done: last}
+		if p.Data != nil {
+			response.Answer = &p
+		}
+		answer(response)
+	}
+	p := r.Packet
+	err := n.server.checkAttachments(p.Attachments)
+	if err == nil {
+		_, err = n.gather(&p, b, n.patience(r), counted, each)
+	}
+	if err != nil {
+		n.server.undeliverable.Add(1)
+		n.server.log.Warn("call of another node dropped", "namespace", clip(n.name), "error", err)
+		counted(0)
+	}
+}

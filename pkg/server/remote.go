@@ -1,0 +1,231 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/roomcast/roomcast/internal/cluster"
+	"github.com/roomcast/roomcast/internal/engine"
+	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/packet"
+)
+
+// RemoteSocket describes a socket of some node, this one included, as it was when
+// that node was asked. The embedded Broadcast selects it, wherever it is: with
+// Emit, Join, Leave, Disconnect and CallAll it is used like a Socket.
+type RemoteSocket struct {
+	Broadcast
+	// ID is the socket's public id.
+	ID string
+	// Rooms are the socket's rooms, that of its own id included.
+	Rooms []string
+
+	handshake []byte // JSON
+	data      jsontext.Value
+}
+
+// Handshake returns what is known of the client from its first request and its
+// auth payload. It fails with an error that wraps ErrArguments for what another
+// program's node sends and is no handshake.
+func (r RemoteSocket) Handshake() (*Handshake, error) {
+	h, auth, err := engine.ParseHandshake(r.handshake)
+	if err != nil {
+		return nil, argumentError(err)
+	}
+	return &Handshake{Handshake: h, Auth: auth}, nil
+}
+
+// DecodeData decodes what the program has attached to the socket into v; without
+// that v stays as it is. It fails with an error that wraps ErrArguments.
+func (r RemoteSocket) DecodeData(v any) error {
+	if r.data == nil {
+		return nil
+	}
+	return argumentError(packet.Unmarshal(r.data, nil, v))
+}
+
+// FetchSockets returns the selected sockets of all nodes. It waits until each live
+// node has answered, until those that have not are given up as dead, or until ctx
+// ends, and without a deadline for Options.RequestTimeout. When a node has not
+// answered it returns the others' sockets together with a *PartialError. It
+// fails with ErrNamespace for a pattern.
+func (b Broadcast) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
+	n, err := b.asks()
+	if err != nil {
+		return nil, err
+	}
+	var all []RemoteSocket
+	take := func(s *adapter.Socket) {
+		all = append(all, RemoteSocket{
+			Broadcast: n.To(s.ID), ID: s.ID, Rooms: s.Rooms, handshake: s.Handshake, data: s.Data,
+		})
+	}
+	err = b.ask(ctx, &adapter.Request{Action: adapter.ActionFetch}, func(r *adapter.Response) {
+		all = slices.Grow(all, len(r.Sockets))
+		for i := range r.Sockets {
+			take(&r.Sockets[i])
+		}
+	})
+	sockets := n.local(b)
+	all = slices.Grow(all, len(sockets))
+	for _, s := range sockets {
+		described := s.describe()
+		take(&described)
+	}
+	return all, err
+}
+
+// Rooms returns the names of the rooms that any of the selected sockets is in,
+// sorted, those of their ids included. It waits and fails as FetchSockets does.
+func (b Broadcast) Rooms(ctx context.Context) ([]string, error) {
+	n, err := b.asks()
+	if err != nil {
+		return nil, err
+	}
+	if len(b.selected())+len(b.except) > 0 {
+		return b.roomsOfSockets(ctx)
+	}
+	var rooms []string
+	err = b.ask(ctx, &adapter.Request{Action: adapter.ActionRooms}, func(r *adapter.Response) { rooms = append(rooms, r.Rooms...) })
+	return sorted(append(rooms, n.rooms.Names()...)), err
+}
+
+func (b Broadcast) roomsOfSockets(ctx context.Context) ([]string, error) {
+	sockets, err := b.FetchSockets(ctx)
+	var rooms []string
+	for i := range sockets {
+		rooms = append(rooms, sockets[i].Rooms...)
+	}
+	return sorted(rooms), err
+}
+
+func sorted(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Join puts the selected sockets of all nodes into rooms. When it has returned
+// without an error they are in, and what any node emits to these rooms then
+// arrives; Node.js nodes join them too, but do not say when. It waits as FetchSockets does, and fails
+// with a *PartialError naming the nodes that have not confirmed, with
+// ErrTooManyRooms for sockets of this node, and as Socket.Join does.
+func (b Broadcast) Join(ctx context.Context, rooms ...string) error {
+	n, err := b.asks()
+	if err != nil {
+		return err
+	}
+	joined, err := joinAll(n.local(b), rooms)
+	errs := []error{err, b.ask(ctx, &adapter.Request{Action: adapter.ActionJoin, Targets: rooms}, nil)}
+	if joined > 0 {
+		if err := n.interest.announce(ctx, rooms); err != nil {
+			errs = append(errs, fmt.Errorf("server: join: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Leave takes the selected sockets of all nodes out of rooms. It waits and fails
+// as Join does.
+func (b Broadcast) Leave(ctx context.Context, rooms ...string) error {
+	n, err := b.asks()
+	if err != nil {
+		return err
+	}
+	leaveAll(n.local(b), rooms)
+	return b.ask(ctx, &adapter.Request{Action: adapter.ActionLeave, Targets: rooms}, nil)
+}
+
+// Disconnect disconnects the selected sockets of all nodes; see Socket.Disconnect.
+// It waits and fails as Join does.
+func (b Broadcast) Disconnect(ctx context.Context, close bool) error {
+	n, err := b.asks()
+	if err != nil {
+		return err
+	}
+	disconnectAll(n.local(b), close)
+	return b.ask(ctx, &adapter.Request{Action: adapter.ActionDisconnect, Close: close}, nil)
+}
+
+// asks returns the namespace whose nodes b can ask.
+func (b *Broadcast) asks() (*Namespace, error) {
+	n := b.namespace
+	switch {
+	case n.isPattern():
+		return nil, fmt.Errorf("%w: a pattern has no sockets of its own", ErrNamespace)
+	case n.server.closed.Load():
+		return nil, ErrServerClosed
+	}
+	return n, nil
+}
+
+// ask sends r about the selected sockets to the other nodes, if the selection
+// includes theirs, and passes on what they answer.
+func (b *Broadcast) ask(ctx context.Context, r *adapter.Request, receive func(*adapter.Response)) error {
+	if b.isLocal() {
+		return nil
+	}
+	r.Rooms, r.Except = b.selected(), b.except
+	if receive == nil {
+		receive = func(*adapter.Response) {}
+	}
+	return partial(b.namespace.topic.Ask(ctx, r, receive))
+}
+
+// isLocal says whether only sockets of this node are selected.
+func (b *Broadcast) isLocal() bool {
+	return b.local || b.one != nil || b.namespace.topic == nil
+}
+
+// PartialError says whose part of an answer is missing. What came is returned
+// together with it.
+type PartialError struct {
+	// Nodes are the ids of the nodes that did not answer, or not completely.
+	Nodes []string
+	// Unnamed is the number of Node.js servers that did not answer.
+	Unnamed int
+	// Expected is, for CallAll, the number of sockets that are known to have got the event.
+	Expected int
+	// Received is, for CallAll, how many of them have acknowledged it.
+	Received int
+	// Err is why: the cause of the end of the call's context, ErrNodeLost,
+	// ErrDegraded, or ErrDisconnected when clients went without acknowledging.
+	Err error
+}
+
+// Error names the nodes.
+func (e *PartialError) Error() string {
+	text := "server: answers are missing"
+	if len(e.Nodes) > 0 {
+		text += fmt.Sprintf(" of nodes %v", e.Nodes)
+	}
+	if e.Unnamed > 0 {
+		text += fmt.Sprintf(" of %d Node.js servers", e.Unnamed)
+	}
+	if e.Expected > e.Received {
+		text += fmt.Sprintf(" of %d of %d sockets", e.Expected-e.Received, e.Expected)
+	}
+	return text + ": " + e.Err.Error()
+}
+
+// Unwrap returns Err.
+func (e *PartialError) Unwrap() error { return e.Err }
+
+// partial turns the error of a request into that of this package.
+func partial(err error) error {
+	var missing *cluster.PartialError
+	if !errors.As(err, &missing) {
+		if err != nil {
+			return fmt.Errorf("server: ask the other nodes: %w", err)
+		}
+		return nil
+	}
+	e := &PartialError{Unnamed: missing.Unnamed, Err: missing.Err}
+	for _, id := range missing.Missing {
+		e.Nodes = append(e.Nodes, string(id))
+	}
+	return e
+}

@@ -1,0 +1,146 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+// fetchedAtOnce bounds the sockets in one answer to another node, so that no
+// answer is larger than a backend carries.
+const fetchedAtOnce = 1000
+
+// serve does what another node asks for. It is called by the adapter, in order
+// with that node's broadcasts, and so everything that may wait has a goroutine of
+// its own.
+func (n *Namespace) serve(r *adapter.Request, answer func(*adapter.Response)) {
+	b := Broadcast{namespace: n, rooms: r.Rooms, except: r.Except, volatile: r.Volatile, uncompressed: r.Uncompressed}
+	switch r.Action {
+	case adapter.ActionJoin:
+		n.serveJoin(r, b, answer)
+	case adapter.ActionLeave:
+		sockets := n.local(b)
+		leaveAll(sockets, r.Targets)
+		answer(&adapter.Response{Done: true, Receivers: len(sockets)})
+	case adapter.ActionDisconnect:
+		sockets := n.local(b)
+		disconnectAll(sockets, r.Close)
+		answer(&adapter.Response{Done: true, Receivers: len(sockets)})
+	case adapter.ActionFetch:
+		sockets := n.local(b)
+		n.server.tasks.Go(func() { describeAll(sockets, r.Whole, answer) })
+	case adapter.ActionRooms:
+		answer(&adapter.Response{Done: true, Rooms: n.rooms.Names()})
+	case adapter.ActionEvent:
+		n.serveEvent(r, answer)
+	case adapter.ActionCall:
+		n.serveCall(r, b, answer)
+	}
+}
+
+// serveJoin answers when broadcasts of other nodes will arrive in the rooms.
+func (n *Namespace) serveJoin(r *adapter.Request, b Broadcast, answer func(*adapter.Response)) {
+	sockets := n.local(b)
+	joined, err := joinAll(sockets, r.Targets)
+	if err != nil {
+		n.server.log.Warn("join for another node", "namespace", clip(n.name), "error", clip(err.Error()))
+	}
+	if joined == 0 {
+		answer(&adapter.Response{Done: true})
+		return
+	}
+	n.server.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(n.server.base, n.patience(r))
+		defer cancel()
+		if err := n.interest.announce(ctx, r.Targets); err != nil {
+			n.server.log.Warn("join for another node", "namespace", clip(n.name), "error", err)
+		}
+		answer(&adapter.Response{Done: true, Receivers: joined})
+	})
+}
+
+// patience is how long the node that asked will wait.
+func (n *Namespace) patience(r *adapter.Request) time.Duration {
+	if r.Timeout > 0 {
+		return r.Timeout
+	}
+	return n.server.options.RequestTimeout
+}
+
+// local returns the sockets of this node that b selects. The slice is shared.
+func (n *Namespace) local(b Broadcast) []*Socket {
+	receivers, except := n.resolve(b.selected(), b.except)
+	if except.one == nil && except.many == nil {
+		return receivers
+	}
+	var rest []*Socket
+	for _, s := range receivers {
+		if !except.has(s) {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}
+
+// joinAll makes sockets members of rooms on this node, and says how many became it
+// and why the first of the others did not.
+func joinAll(sockets []*Socket, rooms []string) (joined int, first error) {
+	for _, s := range sockets {
+		err := s.enter(rooms)
+		switch {
+		case err == nil:
+			joined++
+		case first == nil && s.Connected(): // who has gone meanwhile is not selected
+			first = err
+		}
+	}
+	return joined, first
+}
+
+func leaveAll(sockets []*Socket, rooms []string) {
+	for _, s := range sockets {
+		s.Leave(rooms...)
+	}
+}
+
+func disconnectAll(sockets []*Socket, close bool) {
+	for _, s := range sockets {
+		s.Disconnect(close)
+	}
+}
+
+// describeAll answers with what is known of sockets, in parts unless the asking
+// node takes a whole answer only.
+func describeAll(sockets []*Socket, whole bool, answer func(*adapter.Response)) {
+	for {
+		n := len(sockets)
+		if !whole {
+			n = min(n, fetchedAtOnce)
+		}
+		part := &adapter.Response{Done: n == len(sockets), Receivers: n, Sockets: make([]adapter.Socket, n)}
+		for i, s := range sockets[:n] {
+			part.Sockets[i] = s.describe()
+		}
+		answer(part)
+		if sockets = sockets[n:]; part.Done {
+			return
+		}
+	}
+}
+
+// describe says what other nodes may know of s.
+func (s *Socket) describe() adapter.Socket {
+	return adapter.Socket{
+		ID: s.id, Rooms: s.Rooms(), Handshake: s.connection.session.Handshake().AppendJSON(nil, s.auth), Data: s.encodeData(),
+	}
+}
+
+// encodeData returns the JSON of what is attached to s. What has none is left out.
+func (s *Socket) encodeData() []byte {
+	value, err := s.data.Load().encode()
+	if err != nil {
+		s.connection.server.log.Warn("data of a socket has no JSON form", "namespace", clip(s.requested), "socket", s.id, "error", clip(err.Error()))
+	}
+	return value
+}

@@ -1,0 +1,221 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/packet"
+)
+
+// serverSideEvents bounds the events of other nodes that wait for their handlers,
+// in one namespace.
+const serverSideEvents = 10_000
+
+// serverSideHandler handles an event of another node and returns what to answer.
+type serverSideHandler = func(context.Context, Args) (any, error)
+
+// ServerSideEmit sends event with args to the programs of the other nodes: to
+// their handlers of OnServerSide and HandleServerSide in this namespace, never to
+// this node's own and never to clients. It returns when the event has its place in the
+// adapter's publish queue. It fails with ErrReservedEvent for "connect",
+// "connection" and "new_namespace", with ErrNamespace for a pattern, and for its
+// arguments as Broadcast.Emit does. ctx bounds nothing but a backend's own wait.
+func (n *Namespace) ServerSideEmit(ctx context.Context, event string, args ...any) error {
+	r, err := n.serverSideRequest(event, args)
+	if err != nil || n.topic == nil {
+		return err
+	}
+	if err := n.topic.Tell(ctx, r); err != nil {
+		return fmt.Errorf("server: emit to the other nodes: %w", err)
+	}
+	return nil
+}
+
+// CallServers is ServerSideEmit for an event that the other nodes answer, those
+// without a handler that answers excepted. It returns the answers decoded into
+// Res, in no order; with Res = Args, undecoded. It waits as FetchSockets does, and fails with a
+// *PartialError together with the answers that came, with ErrArguments for answers that
+// do not decode, and as ServerSideEmit does.
+func CallServers[Res any](ctx context.Context, ns *Namespace, event string, args ...any) ([]Res, error) {
+	r, err := ns.serverSideRequest(event, args)
+	if err != nil {
+		return nil, err
+	}
+	var answers []packet.Packet
+	all := ns.All()
+	errs := []error{all.ask(ctx, r, func(r *adapter.Response) {
+		if r.Answer != nil {
+			answers = append(answers, *r.Answer)
+		}
+	})}
+	results := make([]Res, 0, len(answers))
+	for _, answer := range answers {
+		result, err := decodeAnswer[Res](answer)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		results = append(results, result)
+	}
+	return results, errors.Join(errs...)
+}
+
+func (n *Namespace) serverSideRequest(event string, args []any) (*adapter.Request, error) {
+	all := n.All()
+	if _, err := all.asks(); err != nil {
+		return nil, err
+	}
+	switch event {
+	case "connect", "connection", "new_namespace":
+		return nil, fmt.Errorf("%w: %q", ErrReservedEvent, event)
+	}
+	data, attachments, err := packet.MarshalEvent(event, args...)
+	if err != nil {
+		return nil, fmt.Errorf("server: encode event: %w", err)
+	}
+	p := packet.Packet{Type: packet.Event, Namespace: n.name, Data: data, Attachments: attachments}
+	return &adapter.Request{Action: adapter.ActionEvent, Packet: p}, nil
+}
+
+// CountNodes returns the number of nodes that have joined the namespace, this one
+// included. Node.js servers are counted when the adapter can.
+func (n *Namespace) CountNodes(ctx context.Context) (int, error) {
+	all := n.All()
+	if _, err := all.asks(); err != nil {
+		return 0, err
+	}
+	if n.topic == nil {
+		return 1, nil
+	}
+	count, err := n.topic.Count(ctx)
+	if err != nil {
+		return count, fmt.Errorf("server: count nodes: %w", err)
+	}
+	return count, nil
+}
+
+// OnServerSide registers a handler for an event that other nodes send with
+// ServerSideEmit or CallServers. T is what the first argument decodes into, or Args for
+// all of them. The handlers of one namespace run one at a time, in the order in
+// which events arrived. A node that calls gets an answer without arguments when
+// handle returns nil; an error is logged, and answered as EventError says. ctx ends
+// with the server.
+func OnServerSide[T any](ns *Namespace, event string, handle func(ctx context.Context, value T) error) {
+	HandleServerSide(ns, event, func(ctx context.Context, value T) (any, error) { return nil, handle(ctx, value) })
+}
+
+// HandleServerSide registers a handler whose result is the answer to a node that
+// calls. Everything else is as with OnServerSide. Of several handlers of one event
+// the first answers.
+func HandleServerSide[Req, Res any](ns *Namespace, event string, handle func(ctx context.Context, request Req) (Res, error)) {
+	ns.handlers.onServerSide(event, func(ctx context.Context, a Args) (any, error) {
+		var request Req
+		var err error
+		if all, ok := any(&request).(*Args); ok {
+			*all = a
+		} else {
+			err = a.Decode(&request)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return handle(ctx, request)
+	})
+}
+
+// serveEvent has the handlers of an event of another node run.
+func (n *Namespace) serveEvent(r *adapter.Request, answer func(*adapter.Response)) {
+	name, _ := packet.EventName(r.Packet.Data)
+	list := n.handlers.current.Load().serverSide[string(name)]
+	if len(list) == 0 {
+		answer(&adapter.Response{Done: true})
+		return
+	}
+	accepted := n.events.add(n.server.tasks, func() {
+		for i, handle := range list {
+			result := n.runServerSide(handle, r)
+			if i == 0 {
+				answer(&adapter.Response{Done: true, Answer: result})
+			}
+		}
+	})
+	if !accepted {
+		n.server.undeliverable.Add(1)
+		n.server.log.Warn("event of another node dropped: too many wait", "namespace", clip(n.name), "event", clip(string(name)))
+	}
+}
+
+// runServerSide runs one handler and returns the answer.
+func (n *Namespace) runServerSide(handle serverSideHandler, r *adapter.Request) *packet.Packet {
+	var result any
+	err := errExit
+	n.guard("server-side event", func() error {
+		var values []packet.Raw
+		if values, err = r.Packet.Args(); err == nil {
+			result, err = handle(n.server.base, Args{values: values})
+		}
+		return err
+	})
+	if err != nil {
+		result = refusalOf(err)
+	}
+	data, attachments, err := packet.MarshalArgs(result)
+	if err != nil {
+		n.server.log.Error("answer to another node is not sent", "namespace", clip(n.name), "error", clip(err.Error()))
+		return nil
+	}
+	return &packet.Packet{Type: packet.Ack, Namespace: n.name, Data: data, Attachments: attachments}
+}
+
+// serial runs functions one after the other, in a goroutine that lives while there
+// are some.
+type serial struct {
+	mu      sync.Mutex
+	queue   []func()
+	running bool
+}
+
+// add queues f and says whether there was room.
+func (q *serial) add(t *tasks, f func()) bool {
+	q.mu.Lock()
+	if len(q.queue) >= serverSideEvents {
+		q.mu.Unlock()
+		return false
+	}
+	q.queue = append(q.queue, f)
+	start := !q.running
+	q.running = true
+	q.mu.Unlock()
+	if start {
+		t.Go(func() { q.run(t) })
+	}
+	return true
+}
+
+// run goes on in another goroutine when a function has ended this one with
+// runtime.Goexit.
+func (q *serial) run(t *tasks) {
+	finished := false
+	defer func() {
+		if !finished {
+			t.Go(func() { q.run(t) })
+		}
+	}()
+	for {
+		q.mu.Lock()
+		if len(q.queue) == 0 {
+			q.queue, q.running = nil, false
+			q.mu.Unlock()
+			finished = true
+			return
+		}
+		f := q.queue[0]
+		q.queue[0] = nil
+		q.queue = q.queue[1:]
+		q.mu.Unlock()
+		f()
+	}
+}
