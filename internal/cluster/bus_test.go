@@ -24,6 +24,9 @@ type bus struct {
 	hub  *memory.Adapter
 	away atomic.Bool
 	slow atomic.Bool // Join and SocketIDs last as long as their context
+	sick atomic.Bool // the backend is said to be away, but works
+
+	refusal error // what Publish in a namespace fails with
 
 	mu       sync.Mutex
 	suffixes map[string][]string // by topic
@@ -35,7 +38,7 @@ func newBus(hub *memory.Adapter) *bus {
 }
 
 func (b *bus) Status() adapter.Status {
-	if b.away.Load() {
+	if b.away.Load() || b.sick.Load() {
 		return adapter.Status{State: adapter.Degraded}
 	}
 	return adapter.Status{State: adapter.Up}
@@ -72,6 +75,9 @@ func (l *busLink) Publish(ctx context.Context, m *adapter.Message) error {
 	if l.bus.away.Load() {
 		return nil
 	}
+	if l.topic != membersTopic && l.bus.refusal != nil {
+		return l.bus.refusal
+	}
 	return l.Link.Publish(ctx, m)
 }
 
@@ -100,6 +106,29 @@ func (l *busLink) SocketIDs(ctx context.Context, suffix string) error {
 	defer l.bus.mu.Unlock()
 	l.bus.suffixes[l.topic] = append(l.bus.suffixes[l.topic], suffix)
 	return nil
+}
+
+// census is a node's adapter whose links are NodeCounters.
+type census struct {
+	*memory.Adapter
+	count func(context.Context) (int, error)
+}
+
+type censusLink struct {
+	adapter.Link
+	count func(context.Context) (int, error)
+}
+
+func (c *census) Join(ctx context.Context, topic string, self adapter.NodeID, deliver func(*adapter.Message)) (adapter.Link, error) {
+	link, err := c.Adapter.Join(ctx, topic, self, deliver)
+	return &censusLink{link, c.count}, err
+}
+
+func (l *censusLink) CountNodes(ctx context.Context) (int, error) { return l.count(ctx) }
+
+// counts is a census that always gives n.
+func counts(hub *memory.Adapter, n int) *census {
+	return &census{hub, func(context.Context) (int, error) { return n, nil }}
 }
 
 // start starts a node that ends with the test.
