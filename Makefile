@@ -41,19 +41,23 @@ fmt:
 lint: fmt
 	$(GO) vet -tags integration ./...
 	$(GO) tool staticcheck -tags integration ./...
+	$(GO) vet -C examples ./...
+	cd examples && $(GO) tool -modfile=../go.mod staticcheck ./...
 
 # The house rules of internal/archtest and the seeds of all fuzz targets are
 # among the tests. Allocations can only be counted without the race detector.
-# One summary counts them all.
+# The examples are a module of their own. One summary counts them all.
 test: tools client lint
 	@{ failed=0; \
 	  $(GO) test -json -race -shuffle=on ./... || failed=1; \
+	  $(GO) test -C examples -json -race -shuffle=on ./... || failed=1; \
 	  $(GO) test -json -run '^TestAllocations_' ./internal/... ./pkg/... || failed=1; \
 	  $(GO) test -json -race -shuffle=on -p 1 -tags integration ./test/... || failed=1; \
 	  exit $$failed; } | $(GO) run ./internal/testcount
 
 race:
 	$(GO) test -race -shuffle=on -count=2 ./...
+	$(GO) test -C examples -race -shuffle=on -count=2 ./...
 
 integration: tools client
 	$(GO) test -race -shuffle=on -p 1 -tags integration ./test/...
