@@ -68,19 +68,20 @@ func (e *Engine) writePayload(w http.ResponseWriter, r *http.Request, messages [
 	header.Set("Content-Type", "text/plain; charset=UTF-8")
 	coding := e.payloadCoding(header, r, messages, len(payload))
 	if coding == CodingIdentity {
-		return e.writeBody(w, payload)
+		return e.WriteBody(w, payload)
 	}
 	buffer := messageBuffers.Get().(*[]byte)
 	*buffer = coding.appendCompressed((*buffer)[:0], payload)
-	err := e.writeBody(w, *buffer)
+	err := e.WriteBody(w, *buffer)
 	if err == nil { // otherwise HTTP/2 may still be reading it
 		putBuffer(buffer)
 	}
 	return err
 }
 
-// writeBody writes the body of a response, with a deadline that is renewed by progress.
-func (e *Engine) writeBody(w http.ResponseWriter, body []byte) error {
+// WriteBody writes the whole body of a response and its Content-Length. It blocks
+// until all is written, or there was no progress for WriteTimeout.
+func (e *Engine) WriteBody(w http.ResponseWriter, body []byte) error {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	control := http.NewResponseController(w)
 	var err error
