@@ -100,13 +100,15 @@ func (l *link) Publish(_ context.Context, m *adapter.Message) error {
 	p := l.bus.publisher
 	o := p.message()
 	err := l.encode(o, m)
-	if err == nil && o.channel != "" {
+	if err == nil && o.channel == "" {
+		p.discard(o)
+		return nil
+	}
+	if err == nil {
 		err = p.enqueue(o)
 	}
-	if err != nil || o.channel == "" {
-		p.discard(o)
-	}
 	if err != nil {
+		p.discard(o)
 		return fmt.Errorf("redis: publish to %q: %w", l.topic, err)
 	}
 	return nil

@@ -290,17 +290,10 @@ func TestFault_RefusedSubscribeIsReported(t *testing.T) {
 
 func TestFault_ClusterOfOneKeepsOrder(t *testing.T) {
 	t.Parallel()
-	server := redisserver.Start(t, "--cluster-enabled", "yes")
-	plain := newClient(t, server.Addr())
-	if err := plain.Do(t.Context(), "cluster", "addslotsrange", 0, 16383).Err(); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the cluster", func() bool {
-		return plain.Do(t.Context(), "cluster", "info").String() != "" && plain.Set(t.Context(), "k", "v", 0).Err() == nil
-	})
+	addrs := startCluster(t, 1)
 	var nodes []*node
 	for _, id := range []string{"a", "b"} {
-		client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{server.Addr()}})
+		client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: addrs})
 		defer client.Close()
 		nodes = append(nodes, join(t, newAdapterWith(t, client, redis.Options{}), "/", id))
 	}

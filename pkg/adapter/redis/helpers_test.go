@@ -106,7 +106,12 @@ func tryJoin(t testing.TB, a *redis.Adapter, topic, id string) (*node, error) {
 
 func (n *node) put(m *adapter.Message) {
 	text := fmt.Sprintf("kind %d", m.Kind)
-	if m.Broadcast != nil {
+	switch {
+	case m.Request != nil:
+		text = fmt.Sprintf("request %d of %s", m.Request.Action, m.From)
+	case m.Response != nil:
+		text = fmt.Sprintf("response to %s", m.Response.ID)
+	case m.Broadcast != nil:
 		var args []string
 		if err := json.Unmarshal(m.Broadcast.Packet.Data, &args); err != nil {
 			args = []string{string(m.Broadcast.Packet.Data)}

@@ -20,7 +20,7 @@ import (
 // has more of it.
 var garbage = []string{
 	"", "\xde\xad\xbe\xef", "hello", "\xdd\xff\xff\xff\xff", "\xdf\xff\xff\xff\xff\xa1a", "\xdb\xff\xff\xff\xffx",
-	"\xc9\xff\xff\xff\xff\x01", strings.Repeat("\x91", 200_000), strings.Repeat("[", 200_000), `{"type":2}`,
+	"\xc9\xff\xff\xff\xff\x01", `{"uid":"u","type":6,"data":{}}`, `{"requestId":"r","sockets":7}`, strings.Repeat(`{"a":`, 200_000), strings.Repeat("\x91", 200_000), strings.Repeat("[", 200_000), `{"type":2}`,
 	"\x93\xa4node\x83\xa4type\x02\xa4data\x91\xa1e\xa3nsp\xa1/\xc0", "\x01\x01", "\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
 	"\x93\xa4node\x83\xa4type\x09\xa4data\x91\xa1e\xa3nsp\xa1/\x80", "\x01\x01\x01a\x00\x00\x00\x02\x01/",
 }
@@ -29,7 +29,7 @@ func TestHostile_GarbageIsDroppedAndCounted(t *testing.T) {
 	t.Parallel()
 	server := redisserver.Start(t)
 	client := newClient(t, server.Addr())
-	a := join(t, newAdapter(t, server.Addr()), "/", "a")
+	a := join(t, newAdapterWith(t, newClient(t, server.Addr()), mixed), "/", "a")
 	b := join(t, newAdapter(t, server.Addr()), "/", "b")
 	a.occupy(t, "room")
 	a.own(t, "AAAA")
@@ -37,6 +37,7 @@ func TestHostile_GarbageIsDroppedAndCounted(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	channels := []string{
 		"socket.io#/#", "socket.io#/#room#", "socket.io#/#0123456789abcdefAAAA#", "socket.io-roomcast#/#", "socket.io-roomcast#/#a#",
+		"socket.io-request#/#", "socket.io-response#/#", "socket.io-response#/#a#",
 	}
 	for i, channel := range channels {
 		for _, message := range garbage {
