@@ -143,12 +143,7 @@ func TestAsk_WithoutDeadlineWaitsForRequestTimeout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				hub := memory.New()
-				n, err := Start(t.Context(), Options{Adapter: hub, RequestTimeout: c.option})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer closeNode(t, n)
-				topic := join(t, n, "/", nil)
+				topic := join(t, startWith(t, Options{Adapter: hub, RequestTimeout: c.option}), "/", nil)
 				a := meet(t, hub, "a")
 				synctest.Wait()
 				call := ask(t.Context(), t, topic, adapter.ActionFetch)

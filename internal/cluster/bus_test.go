@@ -134,7 +134,15 @@ func counts(hub *memory.Adapter, n int) *census {
 // start starts a node that ends with the test.
 func start(t *testing.T, a adapter.Adapter) *Node {
 	t.Helper()
-	n, err := Start(t.Context(), Options{Adapter: a, Logger: slog.New(slog.DiscardHandler)})
+	return startWith(t, Options{Adapter: a})
+}
+
+func startWith(t *testing.T, o Options) *Node {
+	t.Helper()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	n, err := Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

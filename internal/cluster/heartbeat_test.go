@@ -77,14 +77,47 @@ func TestHeartbeat_SilentMemberIsGivenUpInTime(t *testing.T) {
 				if got := ids(n.Members()); !slices.Equal(got, []adapter.NodeID{"witness"}) {
 					t.Errorf("just before the timeout: members %q, want the witness", got)
 				}
-				time.Sleep(time.Second + time.Nanosecond)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				if got := n.Members(); len(got) != 0 {
-					t.Errorf("a fifth of the interval after the timeout: members %v, want none", got)
+					t.Errorf("at the timeout: members %v, want none", got)
 				}
 			})
 		})
 	}
+}
+
+func TestHeartbeat_EachSilentMemberIsGivenUpAtItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := memory.New()
+		n := start(t, hub)
+		began := time.Now()
+		due := map[adapter.NodeID]time.Duration{}
+		for i := range 10 {
+			w := watch(t, hub, adapter.NodeID(fmt.Sprint(i)))
+			w.say(&adapter.Message{Kind: adapter.KindHeartbeat, Heartbeat: &adapter.Heartbeat{}})
+			due[adapter.NodeID(fmt.Sprint(i))] = time.Since(began) + 10*time.Second
+			time.Sleep(777 * time.Millisecond)
+		}
+		for id, at := range due {
+			if at > 17*time.Second || at < time.Since(began) {
+				t.Fatalf("%s is due at %v", id, at)
+			}
+		}
+		for i := range 10 {
+			id := adapter.NodeID(fmt.Sprint(i))
+			time.Sleep(due[id] - time.Nanosecond - time.Since(began))
+			synctest.Wait()
+			if got := n.Members(); len(got) != 10-i {
+				t.Errorf("before %s is due: %d members, want %d", id, len(got), 10-i)
+			}
+			time.Sleep(time.Nanosecond)
+			synctest.Wait()
+			if got := n.Members(); len(got) != 9-i {
+				t.Errorf("when %s is due: %d members, want %d", id, len(got), 9-i)
+			}
+		}
+	})
 }
 
 func TestHeartbeat_MemberThatSpeaksStays(t *testing.T) {
@@ -127,6 +160,10 @@ func TestHeartbeat_NamespacesAreAnnouncedAtOnce(t *testing.T) {
 		a, b := start(t, hub), start(t, hub)
 		time.Sleep(2 * time.Second)
 		chat := join(t, a, "/chat", nil)
+		synctest.Wait()
+		if got := b.Members()[0].Namespaces; !slices.Equal(got, []string{"/chat"}) {
+			t.Errorf("right after Join got namespaces %q, want /chat", got)
+		}
 		join(t, a, "/", nil)
 		time.Sleep(announceGap)
 		synctest.Wait()

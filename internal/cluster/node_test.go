@@ -34,6 +34,7 @@ func TestStart_OptionsAreValidated(t *testing.T) {
 		"negative interval":                {HeartbeatInterval: -1},
 		"negative timeout":                 {HeartbeatTimeout: -1},
 		"negative join timeout":            {JoinTimeout: -1},
+		"negative request timeout":         {RequestTimeout: -1},
 		"timeout not beyond the interval":  {HeartbeatInterval: 2 * time.Second, HeartbeatTimeout: 2 * time.Second},
 		"timeout below default's interval": {HeartbeatTimeout: time.Second},
 	} {
