@@ -25,7 +25,8 @@ var rules = []rule{
 		concerns: func(source) bool { return true },
 		find:     sleeps,
 		except: map[string]string{
-			"pkg/server/timeout_test.go pass": "called in a bubble, where it lets time go by",
+			"internal/cluster/stress_test.go pass": "called in a bubble, where it lets time go by",
+			"pkg/server/timeout_test.go pass":      "called in a bubble, where it lets time go by",
 		},
 	},
 	{

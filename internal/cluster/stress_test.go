@@ -15,6 +15,9 @@ import (
 	"github.com/roomcast/roomcast/pkg/adapter/memory"
 )
 
+// pass lets time go by in a bubble.
+func pass(d time.Duration) { time.Sleep(d) }
+
 // named joins n to "/" with a handler that answers later with the node's id, in three parts
 // if the action is a call.
 func named(t *testing.T, n *Node, answering *sync.WaitGroup) *Topic {
@@ -24,10 +27,10 @@ func named(t *testing.T, n *Node, answering *sync.WaitGroup) *Topic {
 		answering.Go(func() {
 			if call {
 				answer(&adapter.Response{Receivers: 1})
-				time.Sleep(delay)
+				pass(delay)
 				answer(&adapter.Response{Answer: ack("1")})
 			}
-			time.Sleep(delay)
+			pass(delay)
 			answer(&adapter.Response{Rooms: []string{string(n.ID())}, Done: true})
 		})
 	}})
@@ -92,7 +95,7 @@ func perish(t *testing.T, hub *memory.Adapter, answering *sync.WaitGroup, way in
 	b := newBus(hub)
 	n := start(t, b)
 	topic := named(t, n, answering)
-	time.Sleep(rand.N(3 * time.Second))
+	pass(rand.N(3 * time.Second))
 	switch way % 3 {
 	case 0:
 		b.away.Store(true) // and is never heard of again
