@@ -13,14 +13,20 @@
 //	})
 //	http.Handle("/socket.io/", srv)
 //
-// Events go out with Emit: of a Socket to its client, of a Broadcast (To, Except,
+// Events go out with Emit: of a Socket to its client, of a Broadcast (All, To, Except,
 // Local, Volatile) to the selected sockets of all nodes. Call asks a client and
-// waits for its acknowledgement.
+// waits for its acknowledgement, CallAll asks many.
 //
-// With Options.Adapter the server is one node of a cluster; without, it is a
-// cluster of one. Package adapter/redis connects nodes through Redis, where
-// Node.js servers with @socket.io/redis-adapter can be members too; package
-// adapter/memory connects several nodes of one process.
+// With Options.Adapter the server is one node of a cluster; without,
+// it is a cluster of one. Package adapter/redis connects nodes through Redis,
+// where Node.js servers with @socket.io/redis-adapter can be members too; package
+// adapter/memory connects several nodes of one process. A Broadcast then also does
+// things to sockets wherever they are: FetchSockets, Join, Leave, Disconnect. Nodes
+// speak to each other with ServerSideEmit and CallServers.
+//
+// With Options.Recovery a client that was away for a moment comes back as the same
+// socket and gets what it missed. SetData attaches a value to a socket, which survives
+// that and can be seen by all nodes.
 //
 // # Guarantees
 //
@@ -34,6 +40,16 @@
 //
 // Receivers. On the emitting node they are the sockets that were in the selected
 // rooms when Emit was called.
+//
+// Recovery. With Options.Recovery, each event that is not volatile, not Local and wants
+// no acknowledgement arrives once and in order also at a client that was disconnected
+// in between and comes back in time; if that cannot be kept, the client starts
+// afresh, which Socket.Recovered says. What was missed comes before anything else.
+//
+// Calls to other nodes end: when every live node has answered, when those that
+// have not are given up as dead, or with their context, and without a deadline after
+// Options.RequestTimeout. They return what came, and a *PartialError names the
+// nodes that did not answer.
 //
 // Join. A socket is a member of its rooms on this node at once, and when Join has
 // returned without an error, events that other nodes then emit to these rooms

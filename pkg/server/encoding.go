@@ -72,8 +72,9 @@ func (s *Server) encodeEvent(event string, args []any) (jsontext.Value, [][]byte
 }
 
 // checkAttachments fails for a packet on which clients would drop the connection.
+// Other parsers than the default one have a form without that limit.
 func (s *Server) checkAttachments(attachments [][]byte) error {
-	if len(attachments) > s.options.MaxAttachments {
+	if s.options.Parser == nil && len(attachments) > s.options.MaxAttachments {
 		return fmt.Errorf("%w: %d, at most %d", ErrTooManyAttachments, len(attachments), s.options.MaxAttachments)
 	}
 	return nil

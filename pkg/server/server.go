@@ -32,6 +32,7 @@ type Server struct {
 
 	undeliverable atomic.Uint64 // messages of other nodes that were dropped here
 	recoveries    recoveries
+	client        *clientFiles // nil without Options.Client
 
 	closing atomic.Bool // no new clients; those that are here are being closed
 	closed  atomic.Bool // nothing can be emitted any more
@@ -64,6 +65,9 @@ func New(options Options) (*Server, error) {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	s.engine = e
+	if options.Client != nil {
+		s.client = newClientFiles(options.Client, e)
+	}
 	s.cluster, err = cluster.Start(s.base, cluster.Options{
 		Adapter: options.Adapter, Logger: options.Logger,
 		HeartbeatInterval: options.HeartbeatInterval, HeartbeatTimeout: options.HeartbeatTimeout,
@@ -77,8 +81,13 @@ func New(options Options) (*Server, error) {
 }
 
 // ServeHTTP serves one request of a client: a handshake, a poll, a post or an
-// upgrade to WebSocket.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+// upgrade to WebSocket. With Options.Client it also serves the client's files.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.client != nil && s.client.serve(w, r) {
+		return
+	}
+	s.engine.ServeHTTP(w, r)
+}
 
 // ConfigureHTTP sets the limits of an http.Server that a server needs against
 // hostile clients, where they are not set: ReadHeaderTimeout 10 s, IdleTimeout
