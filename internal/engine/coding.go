@@ -97,6 +97,7 @@ func thousandths(value string) int {
 // Compressor is what gzip.Writer and zlib.Writer have in common.
 type Compressor interface {
 	io.WriteCloser
+	// Reset makes it as new, for another writer.
 	Reset(io.Writer)
 }
 

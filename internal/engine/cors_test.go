@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -92,5 +93,23 @@ func TestCORS_PreflightIsAnswered(t *testing.T) {
 	}
 	if a := f.do("OPTIONS", pollQuery, "", "Origin", foreign); a.status != http.StatusForbidden {
 		t.Errorf("foreign preflight got %d, want 403", a.status)
+	}
+}
+
+func TestCORS_HeadersOfWhatIsServedBesideTheEngine(t *testing.T) {
+	for origin, want := range map[string]string{ours: ours, foreign: "", "": ""} {
+		f := newFixture(t, Options{CORS: &CORS{Origins: []string{ours}}})
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Origin", origin)
+		header := http.Header{}
+		f.engine.SetCORS(header, r)
+		if got := header.Get("Access-Control-Allow-Origin"); got != want {
+			t.Errorf("origin %q: got %q, want %q", origin, got, want)
+		}
+		header = http.Header{}
+		newFixture(t, Options{}).engine.SetCORS(header, r)
+		if len(header) != 0 {
+			t.Errorf("without the option: got %q", header)
+		}
 	}
 }

@@ -132,6 +132,14 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// SetCORS adds the headers of Options.CORS to an answer that the engine does not
+// give itself, unless the request's origin is a foreign one.
+func (e *Engine) SetCORS(header http.Header, r *http.Request) {
+	if e.options.CORS.allows(r) {
+		e.options.CORS.setHeaders(header, r)
+	}
+}
+
 // isUpgrade says whether a request wants to become a WebSocket.
 func isUpgrade(r *http.Request) bool { return websocket.IsWebSocketUpgrade(r) }
 

@@ -447,6 +447,33 @@ func TestWebSocket_BombIsCutAtMaxPayload(t *testing.T) {
 	}
 }
 
+// What counts is the size after inflating, in however many frames it comes.
+func TestWebSocket_InflatedSizeIsCompared(t *testing.T) {
+	f := onSockets(t, Options{PerMessageDeflate: &PerMessageDeflate{}, MaxPayload: 10_000})
+	f.dialer.EnableCompression = true
+	exact := deflate([]byte("4" + strings.Repeat("x", 9999)))
+	c, r := f.openSocket()
+	c.sendRaw(frame(0xc1, string(exact)))
+	c.sendRaw(append(frame(0x41, string(exact[:3])), frame(0x80, string(exact[3:]))...))
+	f.expectMessages(r, strings.Repeat("x", 9999), strings.Repeat("x", 9999))
+	f.expectOpen(r)
+
+	more := deflate([]byte("4" + strings.Repeat("x", 10_000)))
+	for name, raw := range map[string][]byte{
+		"one frame":        frame(0xc1, string(more)),
+		"fragments":        append(frame(0x41, string(more[:3])), frame(0x80, string(more[3:]))...),
+		"binary":           frame(0xc2, string(more)),
+		"bomb without end": frame(0x41, string(deflate(make([]byte, 10<<20)))),
+	} {
+		c, r := f.openSocket()
+		c.sendRaw(raw)
+		c.expectCode(1009)
+		if end := f.awaitEnd(r); end.reason != ReasonTransportError || len(r.messages()) != 0 {
+			t.Errorf("%s: session ended with %v after %d messages", name, end, len(r.messages()))
+		}
+	}
+}
+
 func TestWebSocket_ConnectsAndResetsLeaveNothing(t *testing.T) {
 	f := onSockets(t, Options{})
 	for i := range 300 {

@@ -33,15 +33,15 @@ var clientBanner = regexp.MustCompile(`^/\*!\s*\*\s*Socket\.IO v([0-9A-Za-z.+-]+
 // clientFiles serves the client's bundle from a file system. A file is read when
 // it is first asked for, and kept.
 type clientFiles struct {
-	fsys  fs.FS
-	write func(http.ResponseWriter, []byte) error
-	files []atomic.Pointer[clientFile] // as clientNames
+	fsys   fs.FS
+	engine *engine.Engine
+	files  []atomic.Pointer[clientFile] // as clientNames
 }
 
-// newClientFiles returns what serves the files in the root of fsys, writing with
-// write, which bounds the time that a client may take.
-func newClientFiles(fsys fs.FS, write func(http.ResponseWriter, []byte) error) *clientFiles {
-	return &clientFiles{fsys: fsys, write: write, files: make([]atomic.Pointer[clientFile], len(clientNames))}
+// newClientFiles returns what serves the files in the root of fsys, to the origins
+// and with the time limit that e has.
+func newClientFiles(fsys fs.FS, e *engine.Engine) *clientFiles {
+	return &clientFiles{fsys: fsys, engine: e, files: make([]atomic.Pointer[clientFile], len(clientNames))}
 }
 
 // serve answers a request whose path ends in the name of a client's file. It
@@ -89,6 +89,7 @@ func (c *clientFiles) file(index int) (*clientFile, error) {
 // send answers with a file, or with 304 if the client has it.
 func (c *clientFiles) send(w http.ResponseWriter, r *http.Request, file *clientFile) {
 	header := w.Header()
+	c.engine.SetCORS(header, r) // a module is loaded by the rules of CORS
 	header.Set("Cache-Control", "public, max-age=0")
 	header.Set("ETag", file.tag)
 	header.Add("Vary", "Accept-Encoding")
@@ -107,7 +108,7 @@ func (c *clientFiles) send(w http.ResponseWriter, r *http.Request, file *clientF
 		header.Set("Content-Encoding", string(coding))
 		body = file.deflate()
 	}
-	_ = c.write(w, body) // a client that does not get it is gone; for HEAD, net/http drops it
+	_ = c.engine.WriteBody(w, body) // a client that does not get it is gone; for HEAD, net/http drops it
 }
 
 // clientFile is one file in the forms that clients ask for.

@@ -15,9 +15,11 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 	"time"
 
 	"github.com/roomcast/roomcast/internal/engine"
+	"github.com/roomcast/roomcast/internal/testutil/pipenet"
 )
 
 const banner = "/*!\n * Socket.IO v4.8.1\n * (c) someone\n */\n"
@@ -50,15 +52,14 @@ func (c *countingFS) Open(name string) (fs.File, error) {
 	return c.FS.Open(name)
 }
 
-// writeClient is the engine's way to write.
-func writeClient(t *testing.T) func(http.ResponseWriter, []byte) error {
+// newEngine returns an engine for the client's files.
+func newEngine(t *testing.T, options engine.Options) *engine.Engine {
 	t.Helper()
-	e, err := engine.New(engine.Options{}, nil)
+	e, err := engine.New(options, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = e.Close(t.Context()) })
-	return e.WriteBody
+	return e
 }
 
 // ask sends a request to c.
@@ -74,7 +75,7 @@ func ask(c *clientFiles, method, target string, header ...string) (*httptest.Res
 
 func TestClientFiles_EveryFileIsServedWithItsHeaders(t *testing.T) {
 	files := bundle()
-	c := newClientFiles(files, writeClient(t))
+	c := newClientFiles(files, newEngine(t, engine.Options{}))
 	for _, name := range clientNames[:len(clientNames)-1] {
 		w, served := ask(c, "GET", "/socket.io/"+name+"?t=1")
 		if !served || w.Code != http.StatusOK || w.Body.String() != string(files[name].Data) {
@@ -100,7 +101,7 @@ func TestClientFiles_EveryFileIsServedWithItsHeaders(t *testing.T) {
 
 func TestClientFiles_NothingElseIsServed(t *testing.T) {
 	opened := &countingFS{FS: bundle()}
-	c := newClientFiles(opened, writeClient(t))
+	c := newClientFiles(opened, newEngine(t, engine.Options{}))
 	for _, path := range []string{
 		"/", "/socket.io/", "/socket.io/secret.js", "/socket.io/../secret.js", "/socket.io/%2e%2e%2fsecret.js", "/socket.io.js/",
 		"/socket.io/Socket.io.js", "/socket.io/socket.io.js%00", "/socket.io/socket.io.js%20", "/socket.io/..%5csocket.io.js",
@@ -123,7 +124,7 @@ func TestClientFiles_NothingElseIsServed(t *testing.T) {
 
 func TestClientFiles_MissingFileIs404(t *testing.T) {
 	opened := &countingFS{FS: bundle()}
-	c := newClientFiles(opened, writeClient(t))
+	c := newClientFiles(opened, newEngine(t, engine.Options{}))
 	missing := "/socket.io/" + clientNames[len(clientNames)-1]
 	if w, served := ask(c, "GET", missing); !served || w.Code != http.StatusNotFound || w.Body.Len() > 0 {
 		t.Errorf("got %v, %d %q", served, w.Code, w.Body)
@@ -140,7 +141,7 @@ func TestClientFiles_MissingFileIs404(t *testing.T) {
 }
 
 func TestClientFiles_OnlyGetAndHead(t *testing.T) {
-	c := newClientFiles(bundle(), writeClient(t))
+	c := newClientFiles(bundle(), newEngine(t, engine.Options{}))
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "TRACE"} {
 		w, served := ask(c, method, "/socket.io/socket.io.js")
 		if !served || w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" || w.Body.Len() > 0 {
@@ -150,7 +151,7 @@ func TestClientFiles_OnlyGetAndHead(t *testing.T) {
 }
 
 func TestClientFiles_KnownVersionIs304(t *testing.T) {
-	c := newClientFiles(bundle(), writeClient(t))
+	c := newClientFiles(bundle(), newEngine(t, engine.Options{}))
 	hash, _ := ask(c, "HEAD", "/socket.io.js.map")
 	for _, tt := range []struct {
 		path, tags string
@@ -191,7 +192,7 @@ func TestClientFiles_VersionIsTakenFromTheBannerOnly(t *testing.T) {
 
 func TestClientFiles_AreCompressedAsTheClientAcceptsOnceAndReadOnce(t *testing.T) {
 	opened := &countingFS{FS: bundle()}
-	c := newClientFiles(opened, writeClient(t))
+	c := newClientFiles(opened, newEngine(t, engine.Options{}))
 	plain, _ := ask(c, "GET", "/socket.io.js")
 	want := plain.Body.String()
 	var asking sync.WaitGroup
@@ -253,7 +254,7 @@ func serveClient(t *testing.T, c *clientFiles) *httptest.Server {
 func TestClientFiles_OverRealConnections(t *testing.T) {
 	files := bundle()
 	files["socket.io.js"] = &fstest.MapFile{Data: []byte(banner + strings.Repeat("x", 1<<20))}
-	s := serveClient(t, newClientFiles(files, writeClient(t)))
+	s := serveClient(t, newClientFiles(files, newEngine(t, engine.Options{})))
 	response, err := s.Client().Get(s.URL + "/socket.io/socket.io.js")
 	if err != nil {
 		t.Fatal(err)
@@ -274,8 +275,47 @@ func TestClientFiles_OverRealConnections(t *testing.T) {
 	}
 }
 
+func TestClientFiles_PagesOfAllowedOriginsMayImportThem(t *testing.T) {
+	cors := &engine.CORS{Origins: []string{"https://ours.example"}}
+	c := newClientFiles(bundle(), newEngine(t, engine.Options{CORS: cors}))
+	for origin, want := range map[string]string{"https://ours.example": "https://ours.example", "https://foreign.example": ""} {
+		w, _ := ask(c, "GET", "/socket.io.esm.min.js", "Origin", origin)
+		if got := w.Header().Get("Access-Control-Allow-Origin"); w.Code != http.StatusOK || got != want {
+			t.Errorf("%s: got %d, allowed %q, want %q", origin, w.Code, got, want)
+		}
+	}
+}
+
+// A client that does not read is given up, as by the engine.
+func TestClientFiles_SlowReaderIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files := bundle()
+		files["socket.io.js"] = &fstest.MapFile{Data: make([]byte, 1<<20)}
+		c := newClientFiles(files, newEngine(t, engine.Options{WriteTimeout: 3 * time.Second}))
+		network := pipenet.New()
+		done := make(chan time.Time, 1)
+		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c.serve(w, r)
+			done <- time.Now()
+		})}
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = s.Serve(network) })
+		conn, err := network.Dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		_, _ = io.WriteString(conn, "GET /socket.io.js HTTP/1.1\r\nHost: x\r\n\r\n")
+		if took := (<-done).Sub(start); took != 3*time.Second {
+			t.Errorf("given up after %v, want 3s", took)
+		}
+		_, _ = conn.Close(), s.Close()
+		serving.Wait()
+	})
+}
+
 func TestClientFiles_BodyOfARequestIsNotAwaited(t *testing.T) {
-	s := serveClient(t, newClientFiles(bundle(), writeClient(t)))
+	s := serveClient(t, newClientFiles(bundle(), newEngine(t, engine.Options{})))
 	for _, method := range []string{"GET", "POST"} {
 		conn, err := net.Dial("tcp", s.Listener.Addr().String())
 		if err != nil {
