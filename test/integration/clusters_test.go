@@ -3,12 +3,12 @@
 package integration
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/roomcast/roomcast/internal/testutil/redisserver"
 	"github.com/roomcast/roomcast/pkg/adapter/memory"
 	"github.com/roomcast/roomcast/pkg/adapter/redis"
-	"github.com/roomcast/roomcast/pkg/server"
 )
 
 // cluster is a set of nodes on which stories are played.
@@ -23,15 +23,15 @@ type order struct {
 	own  []int // which are roomcast's; nil means all
 }
 
-func startOne(t *testing.T, options func() server.Options, _ string) cluster {
-	return cluster{orders: []order{{urls: []string{startNodeOn(t, options()).url}}}}
+func startOne(t *testing.T, c *chapter) cluster {
+	return cluster{orders: []order{{urls: []string{startNodeOn(t, c.options()).url}}}}
 }
 
-func startOnMemory(t *testing.T, options func() server.Options, _ string) cluster {
+func startOnMemory(t *testing.T, c *chapter) cluster {
 	shared := memory.New()
 	var nodes []*node
 	for range 3 {
-		o := options()
+		o := c.options()
 		o.Adapter = shared
 		nodes = append(nodes, startNodeOn(t, o))
 	}
@@ -39,23 +39,23 @@ func startOnMemory(t *testing.T, options func() server.Options, _ string) cluste
 	return cluster{orders: []order{{urls: urlsOf(nodes)}}}
 }
 
-func startOnRedis(t *testing.T, options func() server.Options, _ string) cluster {
+func startOnRedis(t *testing.T, c *chapter) cluster {
 	addr := redisserver.Addr(t)
 	var nodes []*node
 	for range 3 {
-		nodes = append(nodes, startNode(t, addr, options()))
+		nodes = append(nodes, startNode(t, addr, c.options()))
 	}
 	awaitMembers(t, nodes)
 	return cluster{orders: []order{{urls: urlsOf(nodes)}}, redis: "redis://" + addr}
 }
 
 // startMixed starts two nodes of roomcast and two of the reference.
-func startMixed(t *testing.T, options func() server.Options, parser string) cluster {
+func startMixed(t *testing.T, c *chapter) cluster {
 	addr := redisserver.Addr(t)
-	reference := startReference(t, addr, 2, parser)
+	reference := startReference(t, 2, c.reference(addr))
 	var nodes []*node
 	for range 2 {
-		o := options()
+		o := c.options()
 		o.Adapter = overRedis(t, addr, redis.Options{NodeJS: true})
 		nodes = append(nodes, startNodeOn(t, o))
 	}
@@ -72,11 +72,23 @@ type reference struct {
 	url string
 }
 
-// startReference starts servers of the reference implementation on a Redis.
-func startReference(t *testing.T, redisAddr string, count int, parser string) (servers []reference) {
+// referenceOptions configure a server of the reference implementation, as node.mjs
+// takes them.
+type referenceOptions struct {
+	Redis    string         `json:"redis,omitempty"`
+	Parser   string         `json:"parser,omitempty"`
+	Recovery map[string]any `json:"recovery,omitempty"`
+}
+
+// startReference starts servers of the reference implementation.
+func startReference(t *testing.T, count int, options referenceOptions) (servers []reference) {
 	t.Helper()
+	argument, err := json.Marshal(options)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range count {
-		servers = append(servers, reference{script: startScript(t, "node.mjs", "redis://"+redisAddr, parser)})
+		servers = append(servers, reference{script: startScript(t, "node.mjs", string(argument))})
 	}
 	for i := range servers {
 		var ready struct{ URL string }

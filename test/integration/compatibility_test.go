@@ -15,7 +15,7 @@ var columns = [...]struct {
 	name       string
 	transports []string
 	orders     int // in how many orders of the nodes each story is played
-	start      func(t *testing.T, options func() server.Options, parser string) cluster
+	start      func(t *testing.T, c *chapter) cluster
 }{
 	single:   {"one node", transports[:2], 1, startOne},
 	inMemory: {"three in memory", transports[:2], 1, startOnMemory},
@@ -40,13 +40,33 @@ type feature struct {
 // chapter is what is played on clusters with the same options.
 type chapter struct {
 	name     string
-	parser   string
-	options  func() server.Options
+	parser   string           // "msgpack", or empty for the default
+	recovery *server.Recovery // nil: off
 	features []feature
 }
 
+// options are those of a node.
+func (c *chapter) options() server.Options {
+	options := server.Options{Recovery: c.recovery}
+	if c.parser == "msgpack" {
+		options.Parser = msgpack.New()
+	}
+	return options
+}
+
+// reference has the same options for servers of the reference.
+func (c *chapter) reference(redisAddr string) referenceOptions {
+	options := referenceOptions{Parser: c.parser}
+	if c.recovery != nil {
+		options.Recovery = map[string]any{"skipMiddlewares": c.recovery.SkipMiddlewares}
+	} else {
+		options.Redis = "redis://" + redisAddr // its adapter for Redis has no recovery
+	}
+	return options
+}
+
 var chapters = []chapter{
-	{name: "stories", options: func() server.Options { return server.Options{} }, features: []feature{
+	{name: "stories", features: []feature{
 		{"events with any number of arguments", []string{"severalArguments"}},
 		{"acknowledgements in both directions, timeouts", []string{"acknowledgements", "timeouts"}},
 		{"binary in events and acknowledgements", []string{"binary"}},
@@ -67,20 +87,34 @@ var chapters = []chapter{
 		{"`serverSideEmit`, with and without acknowledgements", []string{"serverSideEmit", "serverSideEmitWithAcknowledgement"}},
 		{"all of @socket.io/redis-emitter", []string{"emitter", "emitterRequests"}},
 	}},
-	{name: "msgpack", parser: "msgpack", options: func() server.Options { return server.Options{Parser: msgpack.New()} }, features: []feature{
+	{name: "msgpack", parser: "msgpack", features: []feature{
 		{"socket.io-msgpack-parser", []string{
 			"severalArguments", "acknowledgements", "binary", "unicode", "namespaces", "middleware", "auth", "welcome",
 			"broadcasts", "serverClose", "answers", "binaryAnswers", "remoteSockets",
 		}},
 	}},
+	{name: "recovery", recovery: new(server.Recovery), features: []feature{
+		{"recovery: id, rooms, data, what was missed", []string{"recovery", "recoveryInFlow", "unknownSession", "recoveryThroughMiddlewares"}},
+	}},
+	{name: "recovery past middlewares", recovery: &server.Recovery{SkipMiddlewares: true}, features: []feature{
+		{"recovery that skips middlewares", []string{"recoveryPastMiddlewares"}},
+	}},
 }
+
+var (
+	noRedis    = map[int]string{single: "there is no Redis", inMemory: "there is no Redis"}
+	noRecovery = map[int]string{onRedis: "PUB/SUB keeps nothing", mixed: "PUB/SUB keeps nothing"}
+)
 
 // exceptions are the stories that some clusters, by column, cannot play, and why.
 var exceptions = map[string]map[int]string{
 	"loneSurrogates":   {mixed: "Node.js servers write other characters into Redis"},
 	"confirmedChanges": {mixed: "Node.js servers confirm nothing"},
-	"emitter":          {single: "there is no Redis", inMemory: "there is no Redis"},
-	"emitterRequests":  {single: "there is no Redis", inMemory: "there is no Redis"},
+	"emitter":          noRedis,
+	"emitterRequests":  noRedis,
+
+	"recovery": noRecovery, "recoveryInFlow": noRecovery, "unknownSession": noRecovery,
+	"recoveryThroughMiddlewares": noRecovery, "recoveryPastMiddlewares": noRecovery,
 }
 
 // ownAskers are the stories that nodes of roomcast tell, asking those of the
@@ -111,7 +145,10 @@ func TestCompatibility_EveryBehaviourInEveryCluster(t *testing.T) {
 // play plays the chapter's stories on one kind of cluster.
 func (c *chapter) play(t *testing.T, column int, results table) {
 	kind := columns[column]
-	cluster := kind.start(t, c.options, c.parser)
+	if c.runs(column) == 0 {
+		return
+	}
+	cluster := kind.start(t, c)
 	player := startPlayer(t)
 	for _, f := range c.features {
 		for _, story := range f.stories {

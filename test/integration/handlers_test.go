@@ -125,11 +125,11 @@ func serveLives(n *node, ns *server.Namespace) {
 		return identity{Node: n.NodeID(), Auth: s.Handshake().Auth}, nil
 	})
 	server.On(ns, "set data", func(_ context.Context, s *server.Socket, args server.Args) error {
-		server.SetData(s, args.At(0))
+		server.SetData(s, args.At(0).Value)
 		return args.Ack()
 	})
 	server.On(ns, "get data", func(_ context.Context, s *server.Socket, args server.Args) error {
-		data, _ := server.Data[packet.Raw](s)
+		data, _ := server.Data[jsontext.Value](s)
 		return args.Ack(data)
 	})
 	server.On(ns, "kick", func(_ context.Context, s *server.Socket, close bool) error {

@@ -4,18 +4,22 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/roomcast/roomcast/internal/testutil/rawclient"
 )
 
-// listener is a raw client that notes the numbered events it hears: ["n",sender,number,…].
+// listener is a raw client that notes the numbered events it hears,
+// ["n",sender,number,…], and answers the question "who" with its id.
 type listener struct {
 	*rawclient.Client
-	id string
+	id   string
+	mute atomic.Bool // it does not answer
 
 	mu      sync.Mutex
 	heard   map[string][]int // by sender
@@ -27,7 +31,13 @@ type listener struct {
 // listen connects a client that listens until the test ends.
 func listen(t testing.TB, n *node, rooms ...string) *listener {
 	t.Helper()
-	c, id := rawclient.Join(t, n.url, "/", nil)
+	return listenAt(t, n.url, rooms...)
+}
+
+// listenAt is listen for a node of another process.
+func listenAt(t testing.TB, url string, rooms ...string) *listener {
+	t.Helper()
+	c, id := rawclient.Join(t, url, "/", nil)
 	if len(rooms) > 0 {
 		request, err := json.Marshal([]any{"join", rooms})
 		if err != nil {
@@ -57,19 +67,28 @@ func (l *listener) read() {
 			l.end(err)
 			return
 		}
-		if string(data) == "2" {
+		switch text, isEvent := strings.CutPrefix(string(data), "42"); {
+		case string(data) == "2":
 			l.SendRaw("3")
-			continue
+		case isEvent && strings.HasSuffix(text, `["who"]`):
+			if !l.mute.Load() {
+				l.Send(fmt.Sprintf("3%s[%q]", strings.TrimSuffix(text, `["who"]`), l.id))
+			}
+		case isEvent:
+			l.hear(text)
 		}
-		var event []any
-		text, ok := strings.CutPrefix(string(data), "42")
-		if !ok || json.Unmarshal([]byte(text), &event) != nil || len(event) < 3 || event[0] != "n" {
-			continue
-		}
-		sender, _ := event[1].(string)
-		number, _ := event[2].(float64)
-		l.note(sender, int(number))
 	}
+}
+
+// hear notes an event if it is a numbered one.
+func (l *listener) hear(text string) {
+	var event []any
+	if json.Unmarshal([]byte(text), &event) != nil || len(event) < 3 || event[0] != "n" {
+		return
+	}
+	sender, _ := event[1].(string)
+	number, _ := event[2].(float64)
+	l.note(sender, int(number))
 }
 
 func (l *listener) note(sender string, number int) {

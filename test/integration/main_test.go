@@ -1,12 +1,15 @@
 //go:build integration
 
 // Package integration proves that nodes, a real Redis and the official JavaScript
-// packages work together: stories that clients play on three nodes, a node of the
-// reference implementation in the same cluster, and faults of Redis.
+// packages work together: stories that clients play on clusters of several kinds,
+// with servers of the reference implementation among them, faults of Redis, and
+// nodes that are killed.
 package integration
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -19,6 +22,13 @@ const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
 	goredis.SetLogger(quiet{})
+	if redisAddr := os.Getenv(asNode); redisAddr != "" {
+		if err := runNode(redisAddr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -20,8 +21,10 @@ const scriptLimit = 3 * time.Minute
 
 // script is a running Node.js process.
 type script struct {
-	in    io.WriteCloser
-	lines *bufio.Scanner
+	in     io.WriteCloser
+	lines  *bufio.Scanner
+	cmd    *exec.Cmd
+	killed bool
 }
 
 // startScript runs a script of the folder js until the test ends. It ends with
@@ -52,16 +55,35 @@ func startScript(t testing.TB, name string, args ...string) *script {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	s := &script{in: in, lines: bufio.NewScanner(out), cmd: cmd}
+	s.lines.Buffer(nil, 1<<20)
 	t.Cleanup(func() {
 		defer cancel()
 		_ = in.Close()
-		if err := cmd.Wait(); err != nil || complaints.Len() > 0 {
+		if err := cmd.Wait(); !s.killed && (err != nil || complaints.Len() > 0) {
 			t.Errorf("%s: %v\n%s", name, err, complaints.Bytes())
 		}
 	})
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 1<<20)
-	return &script{in: in, lines: lines}
+	return s
+}
+
+// suspend stops the script's process where it is. It must be killed afterwards.
+func (s *script) suspend(t testing.TB) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s.killed = true // what it says from now on is no complaint
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+}
+
+// kill ends the script's process as kill -9 does.
+func (s *script) kill(t testing.TB) {
+	t.Helper()
+	s.killed = true
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // next reads the script's next line, a JSON object, into v.

@@ -15,14 +15,18 @@ func TestReference_StoriesAreTrueOfIt(t *testing.T) {
 	for _, c := range chapters {
 		t.Run(c.name, func(t *testing.T) {
 			addr := redisserver.Addr(t)
+			count := 3
+			if c.recovery != nil {
+				count = 1
+			}
 			var urls []string
-			for _, s := range startReference(t, addr, 3, c.parser) {
+			for _, s := range startReference(t, count, c.reference(addr)) {
 				urls = append(urls, s.url)
 			}
 			player := startPlayer(t)
 			for _, f := range c.features {
 				for _, story := range f.stories {
-					if !plays(mixed, story) || ownAskers[story] {
+					if c.recovery == nil && !plays(mixed, story) || ownAskers[story] {
 						continue
 					}
 					t.Run(story, func(t *testing.T) {
@@ -38,7 +42,7 @@ func TestReference_StoriesAreTrueOfIt(t *testing.T) {
 // answer, and take part in its broadcasts.
 func TestReference_AsksNodesThatDoNotKnowIt(t *testing.T) {
 	addr := redisserver.Addr(t)
-	reference := startReference(t, addr, 1, "")[0]
+	reference := startReference(t, 1, referenceOptions{Redis: "redis://" + addr})[0]
 	nodes := []*node{startNode(t, addr, server.Options{}), startNode(t, addr, server.Options{})}
 	awaitMembers(t, nodes)
 	player := startPlayer(t)

@@ -43,6 +43,14 @@ func (results table) complete() bool {
 	return true
 }
 
+// runs is how often stories of c are played in a column.
+func (c *chapter) runs(column int) (count int) {
+	for _, f := range c.features {
+		count += f.runs(column)
+	}
+	return count
+}
+
 // runs is how often stories of f are played in a column.
 func (f *feature) runs(column int) (count int) {
 	for _, story := range f.stories {

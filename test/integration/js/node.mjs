@@ -1,8 +1,8 @@
 // A node of the reference implementation, which does what the stories ask of every node.
 //
-//   node node.mjs REDIS [PARSER]
+//   node node.mjs '{"redis": URL, "parser": "msgpack", "recovery": {…}}'
 //
-// It says {"url"} on the standard output when it listens, and ends with its standard input.
+// Each of these may be left out. It says {"url"} on the standard output when it listens, and ends with its standard input.
 
 import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/redis-adapter";
@@ -12,16 +12,20 @@ import msgpack from "socket.io-msgpack-parser";
 import { serveCluster, serveServers } from "./handlers/cluster.mjs";
 import { serveEvents } from "./handlers/events.mjs";
 
-const [redis, parser] = process.argv.slice(2);
-const publisher = createClient({ url: redis });
-const subscriber = publisher.duplicate();
-await Promise.all([publisher.connect(), subscriber.connect()]);
-
+const { redis, parser, recovery } = JSON.parse(process.argv[2]);
+const options = {};
+if (parser === "msgpack") options.parser = msgpack;
+if (recovery) options.connectionStateRecovery = recovery;
+let ready = async () => {};
+if (redis) {
+  const publisher = createClient({ url: redis });
+  const subscriber = publisher.duplicate();
+  await Promise.all([publisher.connect(), subscriber.connect()]);
+  options.adapter = createAdapter(publisher, subscriber);
+  ready = () => subscriber.ping(); // behind the adapters' subscriptions on the same connection
+}
 const web = createServer();
-const io = new Server(web, {
-  adapter: createAdapter(publisher, subscriber),
-  ...(parser === "msgpack" && { parser: msgpack }),
-});
+const io = new Server(web, options);
 
 for (const name of ["/", "/chat", "/private", /^\/world-\d+$/]) {
   const namespace = io.of(name);
@@ -38,6 +42,6 @@ io.of("/private").use((socket, next) => {
 });
 io.of("/greeting").on("connection", (socket) => socket.emit("welcome", socket.id));
 
-await subscriber.ping(); // behind the adapters' subscriptions on the same connection
+await ready();
 web.listen(0, "127.0.0.1", () => console.log(JSON.stringify({ url: `http://127.0.0.1:${web.address().port}` })));
 process.stdin.resume().on("end", () => process.exit(0));

@@ -14,11 +14,14 @@ import * as emitters from "./stories/emitters.mjs";
 import * as events from "./stories/events.mjs";
 import * as lives from "./stories/lives.mjs";
 import * as namespaces from "./stories/namespaces.mjs";
+import * as recovery from "./stories/recovery.mjs";
 import * as rooms from "./stories/rooms.mjs";
 import * as sockets from "./stories/sockets.mjs";
 import * as upgrades from "./stories/upgrades.mjs";
 
-const stories = { ...answers, ...cluster, ...emitters, ...events, ...lives, ...namespaces, ...rooms, ...sockets, ...upgrades };
+const stories = {
+  ...answers, ...cluster, ...emitters, ...events, ...lives, ...namespaces, ...recovery, ...rooms, ...sockets, ...upgrades,
+};
 
 // An error that no story awaits ends the one that is playing.
 let interrupt = () => {};

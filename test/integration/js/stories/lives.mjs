@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { ask, connected, Inbox, next, within } from "../stage.mjs";
 
 // watcher hears on another node of every client that leaves.
-async function watcher(stage, node) {
-  const socket = await stage.connect(node);
+export async function watcher(stage, node, options) {
+  const socket = await stage.connect(node, options);
   await ask(socket, "join", ["watchers"]);
   const inbox = new Inbox(socket);
   return async (id) => {

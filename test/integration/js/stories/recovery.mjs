@@ -1,0 +1,149 @@
+// Clients that come back: they are who they were, and hear what they missed.
+
+import assert from "node:assert/strict";
+import { ask, connected, Inbox, next, refused } from "../stage.mjs";
+import { upgraded, watcher } from "./lives.mjs";
+
+// Each event of a server with recovery ends with its offset, a text.
+function withoutOffset(event) {
+  assert.equal(typeof event.at(-1), "string", `${JSON.stringify(event)} ends with an offset`);
+  return event.slice(0, -1);
+}
+
+// drop ends a client's connection as a fault of the network does, and waits until its server has noticed.
+async function drop(socket, left) {
+  const { id } = socket;
+  const gone = next(socket, "disconnect");
+  socket.io.engine.close();
+  await gone;
+  assert.match(await left(id), /^transport (close|error)$/);
+}
+
+// comeBack connects a client again: to the next node, if there are several.
+async function comeBack(stage, socket, node) {
+  socket.io.uri = stage.url(node);
+  socket.connect();
+  await connected(socket);
+}
+
+export async function recovery(stage) {
+  const left = await watcher(stage, 1);
+  const [socket, other] = [await stage.connect(0), await stage.connect(1)];
+  const inbox = new Inbox(socket);
+  const { id } = socket;
+  assert.equal(socket.recovered, false);
+  await ask(socket, "join", ["a", "b"]);
+  await ask(socket, "set data", { name: "Zoë", list: [1, null] });
+  await ask(other, "broadcast", { to: ["a"] }, "before", 1);
+  assert.deepEqual(withoutOffset(await inbox.next()), ["before", 1]);
+
+  for (const node of [1, 0, 0]) {
+    await drop(socket, left);
+    const part = Buffer.from([0, 255]);
+    const missed = [["to one room", 1], ["to both", { part }], ["to the client"], ["to all", "😀"]];
+    await ask(other, "broadcast", { to: ["a"] }, ...missed[0]);
+    await ask(other, "broadcast", { to: ["c"] }, "to others");
+    await ask(other, "broadcast", { to: ["a", "b"] }, ...missed[1]);
+    await ask(other, "broadcast", { except: ["b"] }, "not to b");
+    await ask(other, "broadcast", { volatile: true }, "fleeting");
+    await ask(other, "broadcast", { to: [id] }, ...missed[2]);
+    await ask(other, "broadcast", {}, ...missed[3]);
+    await comeBack(stage, socket, node);
+    assert.equal(socket.recovered, true);
+    assert.equal(socket.id, id);
+    await ask(other, "broadcast", { to: ["b"] }, "marker");
+    for (const event of [...missed, ["marker"]]) assert.deepEqual(withoutOffset(await inbox.next()), event);
+    assert.deepEqual(await ask(socket, "get data"), { name: "Zoë", list: [1, null] });
+    const [found, ...more] = await ask(other, "fetch sockets", { to: ["a"] });
+    assert.deepEqual([found.id, found.rooms, more], [id, ["a", "b", id].sort(), []]);
+  }
+}
+
+// Events come all the time while clients go and come back, with a WebSocket or in every phase of an upgrade to one: each
+// comes once, in order.
+export async function recoveryInFlow(stage) {
+  const speakers = await stage.everywhere();
+  const left = await watcher(stage, 0);
+  const clients = await Promise.all(Array.from({ length: 5 }, async (_, i) => {
+    const socket = await stage.connect(i);
+    await ask(socket, "join", ["flow"]);
+    const heard = [];
+    socket.on("flow", (speaker, n) => heard.push([speaker, n]));
+    return { socket, heard };
+  }));
+  let over = false;
+  const counts = Promise.all(speakers.map(async (speaker, s) => {
+    let n = 0;
+    for (; !over; n++) await ask(speaker, "broadcast", { to: ["flow"] }, "flow", s, n);
+    return n;
+  }));
+  for (const { heard } of clients) while (heard.length === 0) await new Promise((resolve) => setTimeout(resolve, 1)); // the first has an offset
+  for (let round = 0; round < 5; round++) {
+    for (const [i, { socket }] of clients.entries()) {
+      await drop(socket, left);
+      if (round % 2) await new Promise((resolve) => setTimeout(resolve, 10));
+      await comeBack(stage, socket, round + i);
+      assert.equal(socket.recovered, true, `round ${round}, client ${i}`);
+      if (round === 4 && stage.transport === "upgrade") await upgraded(socket);
+    }
+  }
+  over = true;
+  for (const [s, count] of (await counts).entries()) {
+    await Promise.all(clients.map(async ({ socket, heard }, i) => {
+      await ask(speakers[s], "broadcast", { to: [socket.id] }, "last");
+      const numbers = heard.filter(([speaker]) => speaker === s).map(([, n]) => n);
+      const first = numbers[0];
+      assert.deepEqual(numbers, Array.from({ length: count - first }, (_, n) => first + n), `client ${i}, speaker ${s}`);
+    }));
+  }
+}
+
+// Whoever names a session or an offset that is not there is a new client.
+export async function unknownSession(stage) {
+  const left = await watcher(stage, 1);
+  const [socket, other] = [await stage.connect(0), await stage.connect(1)];
+  const inbox = new Inbox(socket);
+  for (const forge of [() => { socket._pid = "forged"; }, () => { socket._lastOffset = "forged"; }]) {
+    const { id } = socket;
+    await ask(socket, "join", ["a"]);
+    await ask(other, "broadcast", { to: ["a"] }, "before");
+    assert.deepEqual(withoutOffset(await inbox.next()), ["before"]);
+    await drop(socket, left);
+    await ask(other, "broadcast", {}, "missed");
+    forge();
+    await comeBack(stage, socket, 0);
+    assert.equal(socket.recovered, false);
+    assert.notEqual(socket.id, id);
+    await ask(other, "broadcast", { to: ["a"] }, "to its former room");
+    await ask(other, "broadcast", {}, "marker");
+    assert.deepEqual(withoutOffset(await inbox.next()), ["marker"]);
+  }
+}
+
+// leave has a client that was admitted go away, and take a token that is not.
+async function leave(stage) {
+  const left = await watcher(stage, 0, { namespace: "/private", auth: { token: "right" } });
+  const socket = await stage.connect(0, { namespace: "/private", auth: { token: "right" } });
+  const inbox = new Inbox(socket);
+  socket.emit("repeat", "before");
+  assert.deepEqual(withoutOffset(await inbox.next()), ["repeated", "before"]);
+  await drop(socket, left);
+  socket.auth = { token: "wrong" };
+  return socket;
+}
+
+export async function recoveryPastMiddlewares(stage) {
+  const socket = await leave(stage);
+  await comeBack(stage, socket, 0);
+  assert.equal(socket.recovered, true);
+}
+
+// A middleware may refuse a client that comes back; refused, it is still known.
+export async function recoveryThroughMiddlewares(stage) {
+  const socket = await leave(stage);
+  socket.connect();
+  assert.equal((await refused(socket)).message, "not allowed");
+  socket.auth = { token: "right" };
+  await comeBack(stage, socket, 0);
+  assert.equal(socket.recovered, true);
+}

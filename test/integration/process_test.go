@@ -1,0 +1,95 @@
+//go:build integration
+
+package integration
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomcast/roomcast/pkg/adapter/redis"
+	"github.com/roomcast/roomcast/pkg/server"
+)
+
+// asNode makes the test program a node on the Redis whose address is its value.
+const asNode = "ROOMCAST_TEST_AS_NODE"
+
+// mortal are the options of nodes that get killed: their death is noticed sooner.
+func mortal() server.Options {
+	return server.Options{HeartbeatInterval: 500 * time.Millisecond, HeartbeatTimeout: 2 * time.Second}
+}
+
+// process is a node in a process of its own.
+type process struct {
+	URL, ID string
+
+	cmd *exec.Cmd
+}
+
+// startProcess starts a node that ends with the test, unless it was killed before.
+func startProcess(t testing.TB, redisAddr string) *process {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: exec.Command(program)}
+	p.cmd.Env = append(os.Environ(), asNode+"="+redisAddr)
+	p.cmd.Stderr = os.Stderr
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = p.cmd.Wait() // again, if it was killed
+	})
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("the node's process says nothing: %v", err)
+	}
+	if err := json.Unmarshal(line, p); err != nil {
+		t.Fatalf("the node's process says %q: %v", line, err)
+	}
+	return p
+}
+
+// kill ends the process as kill -9 does.
+func (p *process) kill(t testing.TB) {
+	t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.cmd.Wait()
+}
+
+// runNode is a process that is a node until its standard input ends.
+func runNode(redisAddr string) error {
+	bus, err := redis.New(goredis.NewClient(&goredis.Options{Addr: redisAddr}), redis.Options{})
+	if err != nil {
+		return err
+	}
+	options := mortal()
+	options.Adapter = bus
+	n, err := newNode(options)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("{\"URL\":%q,\"ID\":%q}\n", n.url, n.NodeID())
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
