@@ -11,7 +11,7 @@ const (
 	textSize       = 16
 	attachmentSize = 24
 	socketSize     = 96
-	recordSize     = 192 // a Record and its place in a store
+	recordSize     = 240 // a Record and its place in a store
 )
 
 // Size estimates the bytes that m takes in memory. Its byte form takes less.
@@ -50,7 +50,7 @@ func (r *Response) size() int {
 
 // Size estimates the bytes that r takes in memory.
 func (r *Record) Size() int {
-	return recordSize + len(r.PrivateID) + len(r.SocketID) + sizeOf(r.Rooms) + len(r.Data)
+	return recordSize + len(r.PrivateID) + len(r.SocketID) + len(r.Node) + len(r.Since) + sizeOf(r.Rooms) + len(r.Data)
 }
 
 func sizeOf(list []string) int {

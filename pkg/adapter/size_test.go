@@ -91,7 +91,7 @@ func TestSize_CountsEveryVariablePart(t *testing.T) {
 			ID: text, Rooms: []string{text}, Answer: &p,
 			Sockets: []adapter.Socket{{ID: text, Rooms: []string{text}, Handshake: part, Data: part}},
 		}}, 9},
-		"record": {&adapter.Record{PrivateID: text, SocketID: text, Rooms: []string{text}, Data: part}, 4},
+		"record": {&adapter.Record{PrivateID: text, SocketID: text, Node: adapter.NodeID(text), Since: text, Rooms: []string{text}, Data: part}, 6},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, want := tt.sized.Size()/1000, tt.parts; got != want {

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"math"
 	"sync"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -14,19 +15,30 @@ const maxInboxBytes = 64 << 20
 type entry struct {
 	message *adapter.Message
 	size    int
+	passed  chan struct{} // closed when deliver has returned; nil if nobody waits
 }
 
-// inbox is the queue before a link's deliver. Its goroutine lives while there is
-// something in it.
+func (e *entry) release() {
+	if e.passed != nil {
+		close(e.passed)
+	}
+}
+
+// inbox is the queue before a link's deliver. One goroutine drains it while there
+// is something in it: one of the inbox's own, or a publisher that waits for its
+// broadcast to come back.
 type inbox struct {
 	deliver func(*adapter.Message)
 	drains  sync.WaitGroup
 
-	mu     sync.Mutex
-	queue  []entry
-	bytes  int           // of the queue and of the message being delivered
-	idle   chan struct{} // closed when the drain goroutine ends; nil without one
-	closed bool
+	mu       sync.Mutex
+	queue    []entry
+	bytes    int    // of the queue and of the message being delivered
+	current  entry  // being delivered
+	taken    uint64 // entries that have left the queue; the ticket of current
+	draining bool
+	idle     chan struct{} // closed when draining ends; made by who waits for that
+	closed   bool
 }
 
 func newInbox(deliver func(*adapter.Message)) *inbox {
@@ -36,58 +48,134 @@ func newInbox(deliver func(*adapter.Message)) *inbox {
 // put queues m and says whether there was room. An empty inbox has room for a
 // message of any size; a closed one, or one that nobody reads, swallows it.
 func (b *inbox) put(m *adapter.Message) bool {
-	if b.deliver == nil {
-		return true
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
-		return true
+	ticket, ok := b.push(m)
+	if ticket > 0 && !b.draining {
+		b.draining = true
+		b.drains.Go(b.drain)
+	}
+	return ok
+}
+
+// place is put for a publisher that goes on to await the ticket, unless that is 0:
+// it may have to drain the inbox itself.
+func (b *inbox) place(m *adapter.Message) (ticket uint64, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.push(m)
+}
+
+// push appends to the queue. The caller holds mu.
+func (b *inbox) push(m *adapter.Message) (ticket uint64, ok bool) {
+	if b.closed || b.deliver == nil {
+		return 0, true
 	}
 	size := m.Size()
 	if b.bytes > 0 && b.bytes+size > maxInboxBytes {
-		return false
+		return 0, false
 	}
 	b.bytes += size
-	b.queue = append(b.queue, entry{m, size})
-	if b.idle == nil {
-		b.idle = make(chan struct{})
-		b.drains.Go(b.drain)
-	}
-	return true
+	b.queue = append(b.queue, entry{message: m, size: size})
+	return b.taken + uint64(len(b.queue)), true
 }
 
-func (b *inbox) drain() {
-	for e, ok := b.next(0); ok; e, ok = b.next(e.size) {
-		b.deliver(e.message)
+// await returns when the message with ticket has been passed to deliver. If nobody
+// drains the inbox, the caller does. It fails with ErrClosed when the message was
+// dropped because the link closed, and with ctx's error.
+func (b *inbox) await(ctx context.Context, ticket uint64) error {
+	b.mu.Lock()
+	switch {
+	case ticket < b.taken || ticket == b.taken && b.current.message == nil:
+		b.mu.Unlock()
+		return nil
+	case b.closed && ticket > b.taken:
+		b.mu.Unlock()
+		return adapter.ErrClosed
+	case !b.draining:
+		b.draining = true
+		b.mu.Unlock()
+		b.drainTo(ticket)
+	case inDeliver(): // who is to pass it on may be the caller
+		b.mu.Unlock()
+		return nil
+	default:
+		passed := b.watch(ticket)
+		b.mu.Unlock()
+		select {
+		case <-passed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-}
-
-// next takes the size of what was delivered off the account and returns the next
-// entry. Without one, or once the inbox is closed, the drain is over.
-func (b *inbox) next(delivered int) (entry, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.bytes -= delivered
-	if b.closed || len(b.queue) == 0 {
-		b.queue = nil
-		close(b.idle)
-		b.idle = nil
-		return entry{}, false
+	if ticket > b.taken {
+		return adapter.ErrClosed
 	}
-	e := b.queue[0]
+	return nil
+}
+
+// watch returns what is closed when the entry with ticket has been passed to
+// deliver or dropped. The caller holds mu.
+func (b *inbox) watch(ticket uint64) <-chan struct{} {
+	e := &b.current
+	if ticket > b.taken {
+		e = &b.queue[ticket-b.taken-1]
+	}
+	e.passed = make(chan struct{})
+	return e.passed
+}
+
+func (b *inbox) drain() { b.drainTo(math.MaxUint64) }
+
+// drainTo passes entries to deliver until there are none, or until that with
+// ticket has had its turn. inDeliver knows the function by its name.
+//
+//go:noinline
+func (b *inbox) drainTo(ticket uint64) {
+	for m := b.next(ticket); m != nil; m = b.next(ticket) {
+		b.deliver(m)
+	}
+}
+
+// next accounts for what was delivered and returns the next message. Without one,
+// or once the inbox is closed, the drain is over. After ticket another goroutine
+// goes on with it: a publisher does not work for those that came later.
+func (b *inbox) next(ticket uint64) *adapter.Message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bytes -= b.current.size
+	b.current.release()
+	b.current = entry{}
+	switch {
+	case len(b.queue) == 0:
+		b.rest()
+		return nil
+	case b.taken >= ticket:
+		b.drains.Go(b.drain)
+		return nil
+	}
+	b.current = b.queue[0]
 	b.queue[0] = entry{}
 	b.queue = b.queue[1:]
-	return e, true
+	b.taken++
+	return b.current.message
+}
+
+// rest ends a drain. The caller holds mu.
+func (b *inbox) rest() {
+	b.queue = nil
+	b.draining = false
+	if b.idle != nil {
+		close(b.idle)
+		b.idle = nil
+	}
 }
 
 // close stops delivery and waits for a running deliver, no longer than ctx.
 func (b *inbox) close(ctx context.Context) error {
-	b.mu.Lock()
-	b.closed = true
-	idle := b.idle
-	b.mu.Unlock()
-	if idle != nil {
+	if idle := b.shut(); idle != nil {
 		select {
 		case <-idle:
 		case <-ctx.Done():
@@ -96,4 +184,20 @@ func (b *inbox) close(ctx context.Context) error {
 	}
 	b.drains.Wait()
 	return nil
+}
+
+// shut drops what waits and returns what is closed when no deliver is running, or
+// nil if none is.
+func (b *inbox) shut() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	for i := range b.queue {
+		b.queue[i].release()
+	}
+	b.queue = nil
+	if b.draining && b.idle == nil {
+		b.idle = make(chan struct{})
+	}
+	return b.idle
 }

@@ -10,23 +10,36 @@ import (
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
-// Adapter connects the nodes that share it. It is safe for concurrent use.
+// Adapter connects the nodes that share it, and is an adapter.RecoveryStore. It is
+// safe for concurrent use.
 type Adapter struct {
 	started   time.Time
 	queueFull atomic.Uint64
+	records   recordStore
+	sweeper   sweeper
 
 	mu     sync.RWMutex
-	topics map[string]map[*link]struct{}
+	topics map[string]*topic
+}
+
+// topic is what its links share. The adapter's mu guards it.
+type topic struct {
+	name  string
+	links map[*link]struct{}
+	log   *broadcastLog // nil until a node joins with a retention
 }
 
 var (
-	_ adapter.Adapter  = (*Adapter)(nil)
-	_ adapter.Reporter = (*Adapter)(nil)
+	_ adapter.Adapter       = (*Adapter)(nil)
+	_ adapter.Reporter      = (*Adapter)(nil)
+	_ adapter.RecoveryStore = (*Adapter)(nil)
 )
 
 // New returns an adapter without nodes. It starts nothing and needs no closing.
 func New() *Adapter {
-	return &Adapter{started: time.Now(), topics: make(map[string]map[*link]struct{})}
+	a := &Adapter{started: time.Now(), topics: make(map[string]*topic)}
+	a.sweeper.sweep = a.sweep
+	return a
 }
 
 // Join enters topic as self; see adapter.Adapter. It does not block and fails
@@ -35,14 +48,21 @@ func (a *Adapter) Join(ctx context.Context, topic string, self adapter.NodeID, d
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("memory: join %q: %w", topic, err)
 	}
-	l := &link{adapter: a, topic: topic, self: self, inbox: newInbox(deliver)}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.topics[topic] == nil {
-		a.topics[topic] = make(map[*link]struct{})
+	return a.enter(topic, self, deliver), nil
+}
+
+// enter makes a link to the topic. The caller holds mu.
+func (a *Adapter) enter(name string, self adapter.NodeID, deliver func(*adapter.Message)) *link {
+	t := a.topics[name]
+	if t == nil {
+		t = &topic{name: name, links: make(map[*link]struct{})}
+		a.topics[name] = t
 	}
-	a.topics[topic][l] = struct{}{}
-	return l, nil
+	l := &link{adapter: a, topic: t, self: self, inbox: newInbox(deliver)}
+	t.links[l] = struct{}{}
+	return l
 }
 
 // Status is always up. Dropped counts, under "queue_full", the messages that a
@@ -55,15 +75,19 @@ func (a *Adapter) Status() adapter.Status {
 	return s
 }
 
-// spread puts m into the queues of the links that from speaks to.
-func (a *Adapter) spread(from *link, m *adapter.Message) error {
+// spread puts m into the queues of the links that from speaks to. The ticket is
+// that of m in from's own queue, 0 if from does not wait for it.
+func (a *Adapter) spread(from *link, m *adapter.Message) (ticket uint64, err error) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if _, joined := a.topics[from.topic][from]; !joined {
-		return adapter.ErrClosed
+	t := from.topic
+	if _, joined := t.links[from]; !joined {
+		return 0, adapter.ErrClosed
 	}
-	var err error
-	for to := range a.topics[from.topic] {
+	if t.log != nil && m.Kind == adapter.KindBroadcast && m.To == "" {
+		return t.log.spread(from, m)
+	}
+	for to := range t.links {
 		if to.self == from.self || (m.To != "" && m.To != to.self) {
 			continue
 		}
@@ -74,14 +98,23 @@ func (a *Adapter) spread(from *link, m *adapter.Message) error {
 			err = adapter.ErrQueueFull
 		}
 	}
-	return err
+	return 0, err
 }
 
-func (a *Adapter) leave(l *link) {
+// leave takes l out of its topic and says whether it was in it.
+func (a *Adapter) leave(l *link) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.topics[l.topic], l)
-	if len(a.topics[l.topic]) == 0 {
-		delete(a.topics, l.topic)
+	_, joined := l.topic.links[l]
+	delete(l.topic.links, l)
+	a.forget(l.topic)
+	return joined
+}
+
+// forget drops a topic that nobody has joined and that keeps nothing. The caller
+// holds mu.
+func (a *Adapter) forget(t *topic) {
+	if a.topics[t.name] == t && len(t.links) == 0 && (t.log == nil || t.log.isEmpty() && !a.records.concern(t.log)) {
+		delete(a.topics, t.name)
 	}
 }
