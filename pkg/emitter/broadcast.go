@@ -72,8 +72,8 @@ func (b Broadcast) Emit(ctx context.Context, event string, args ...any) error {
 }
 
 // Join puts the selected sockets into rooms; without rooms it does nothing. It
-// returns when the request has its place in the adapter's publish queue, and fails
-// as Emit does.
+// returns when the request has its place in the adapter's publish queue: what is
+// emitted to rooms right afterwards may come too early. It fails as Emit does.
 func (b Broadcast) Join(ctx context.Context, rooms ...string) error {
 	return b.move(ctx, adapter.ActionJoin, rooms)
 }
