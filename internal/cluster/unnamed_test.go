@@ -199,6 +199,9 @@ func TestUnnamed_CallIsCompleteWhenReceiversHaveAnswered(t *testing.T) {
 			{node: "late", receivers: 2, missing: 2}, {node: "late", answer: true, missing: 2},
 			{node: "nodejs", missing: 1}, {node: "late", done: true},
 		}},
+		"done is no second report": {2, []says{
+			{node: "late", receivers: 1, missing: 2}, {node: "late", done: true, missing: 1}, {node: "nodejs"},
+		}},
 		"a late member without receivers": {1, []says{{node: "late", done: true}}},
 		"done with the last answer": {1, []says{
 			{node: "late", receivers: 1, missing: 1}, {node: "late", answer: true, done: true},
@@ -229,6 +232,14 @@ func TestUnnamed_LateMemberThatLeavesACallIsNotWaitedFor(t *testing.T) {
 	tally.add(event{"late", &adapter.Response{Receivers: 2}})
 	if tally.add(event{"late", nil}) || tally.waits() {
 		t.Error("still waits")
+	}
+}
+
+func TestUnnamed_MemberThatHasLeftIsNotTakenFromTheCount(t *testing.T) {
+	tally := newTally(adapter.ActionFetch, []adapter.NodeID{"a", "left"})
+	tally.expectUnnamed(3, []adapter.NodeID{"a"})
+	if tally.unnamed != 1 {
+		t.Errorf("waits for %d, want the one beside this node and a", tally.unnamed)
 	}
 }
 
