@@ -1,0 +1,154 @@
+//go:build integration
+
+package interop
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/adapter/redis"
+	"github.com/roomcast/roomcast/pkg/packet"
+)
+
+// member is a roomcast node without a server: it answers for one socket that it
+// makes up, and keeps what else it hears.
+type member struct {
+	id      string
+	link    adapter.Link
+	changed chan struct{} // one token: something was heard
+
+	mu        sync.Mutex
+	requests  []*adapter.Message
+	responses []*adapter.Message
+}
+
+// joinMember enters "/" with an adapter of its own, until the test ends.
+func joinMember(t *testing.T, id, redisAddr string, specific bool) *member {
+	t.Helper()
+	client := goredis.NewClient(&goredis.Options{Addr: redisAddr})
+	t.Cleanup(func() { _ = client.Close() })
+	bus, err := redis.New(client, redis.Options{
+		NodeJS: true, PublishOnSpecificResponseChannel: specific, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &member{id: id, changed: make(chan struct{}, 1)}
+	open := make(chan struct{}) // answers need the link
+	m.link, err = bus.Join(t.Context(), "/", adapter.NodeID(id), func(received *adapter.Message) {
+		<-open
+		m.hear(t, received)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(open)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := m.link.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		if dropped := bus.Status().Dropped; len(dropped) > 0 {
+			t.Errorf("%s dropped %v", id, dropped)
+		}
+	})
+	return m
+}
+
+func (m *member) hear(t *testing.T, received *adapter.Message) {
+	m.mu.Lock()
+	switch {
+	case received.Request != nil:
+		m.requests = append(m.requests, received)
+	case received.Response != nil:
+		m.responses = append(m.responses, received)
+	}
+	m.mu.Unlock()
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+	if received.Request != nil {
+		m.serve(t, received.From, received.Request)
+	}
+}
+
+// serve answers as a server with one socket would.
+func (m *member) serve(t *testing.T, from adapter.NodeID, r *adapter.Request) {
+	answer := func(a adapter.Response) {
+		a.ID, a.Action = r.ID, r.Action
+		if err := m.link.Publish(t.Context(), &adapter.Message{To: from, Kind: adapter.KindResponse, Response: &a}); err != nil {
+			t.Error(err)
+		}
+	}
+	reply := &packet.Packet{Type: packet.Ack, Data: fmt.Appendf(nil, `[{"from":%q,"argument":1},"more"]`, m.id)}
+	switch r.Action {
+	case adapter.ActionFetch:
+		answer(adapter.Response{Done: true, Receivers: 1, Sockets: []adapter.Socket{{
+			ID: "socket of " + m.id, Rooms: []string{"socket of " + m.id}, Handshake: []byte(`{"address":"::1"}`), Data: []byte(`{"owner":"` + m.id + `"}`),
+		}}})
+	case adapter.ActionRooms:
+		answer(adapter.Response{Done: true, Rooms: []string{"room of " + m.id}})
+	case adapter.ActionEvent:
+		if r.ID != "" {
+			answer(adapter.Response{Done: true, Answer: reply})
+		}
+	case adapter.ActionCall:
+		answer(adapter.Response{Receivers: 2})
+		answer(adapter.Response{Answer: reply})
+		answer(adapter.Response{Answer: reply})
+		answer(adapter.Response{Done: true})
+	}
+}
+
+// ask publishes a request.
+func (m *member) ask(t *testing.T, r adapter.Request) {
+	t.Helper()
+	if err := m.link.Publish(t.Context(), &adapter.Message{Kind: adapter.KindRequest, Request: &r}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answers waits until there are n responses to the request id.
+func (m *member) answers(t *testing.T, id string, n int) []*adapter.Message {
+	t.Helper()
+	return m.await(t, &m.responses, n, func(r *adapter.Message) bool { return r.Response.ID == id })
+}
+
+// asked waits until a server has sent a request of that kind.
+func (m *member) asked(t *testing.T, action adapter.Action) *adapter.Request {
+	t.Helper()
+	return m.await(t, &m.requests, 1, func(r *adapter.Message) bool { return r.Request.Action == action })[0].Request
+}
+
+// await waits until n messages of a list match.
+func (m *member) await(t *testing.T, list *[]*adapter.Message, n int, matches func(*adapter.Message) bool) []*adapter.Message {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		var found []*adapter.Message
+		m.mu.Lock()
+		for _, one := range *list {
+			if matches(one) {
+				found = append(found, one)
+			}
+		}
+		m.mu.Unlock()
+		if len(found) >= n {
+			return found
+		}
+		select {
+		case <-m.changed:
+		case <-deadline:
+			t.Fatalf("%s: %d messages, want %d", m.id, len(found), n)
+		}
+	}
+}
