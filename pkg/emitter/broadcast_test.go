@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/memory"
@@ -114,6 +115,33 @@ func TestEmit_WhatOneGoroutineEmitsArrivesInOrder(t *testing.T) {
 		if got, want := string(there.next(adapter.KindBroadcast).Broadcast.Packet.Data), fmt.Sprintf(`["event",%d]`, i); got != want {
 			t.Fatalf("got %s, want %s", got, want)
 		}
+	}
+}
+
+// Where the nodes keep a log, an emitter's events are in it, so that clients that
+// were away get them too.
+func TestEmit_EventsAreLoggedWhereTheNodesKeepALog(t *testing.T) {
+	bus := memory.New()
+	received := make(chan *adapter.Message, 2)
+	retention := adapter.Retention{Window: time.Minute, MaxRecords: 10, MaxRecordBytes: 1 << 10, MaxLogBytes: 1 << 20}
+	link, err := bus.JoinRecoverable(t.Context(), "/", "n1", retention, func(m *adapter.Message) { received <- m })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = link.Close(context.Background()) }()
+	e := newEmitter(t, bus)
+	if err := errors.Join(e.Emit(t.Context(), "heard"), e.To("a").Emit(t.Context(), "missed")); err != nil {
+		t.Fatal(err)
+	}
+	var missed []string
+	for m, err := range link.Missed(t.Context(), (<-received).Offset) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		missed = append(missed, string(m.Broadcast.Packet.Data))
+	}
+	if want := []string{`["missed"]`}; !reflect.DeepEqual(missed, want) {
+		t.Errorf("got %q after the first event, want %q", missed, want)
 	}
 }
 
