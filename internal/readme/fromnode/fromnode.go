@@ -151,7 +151,8 @@ func Cluster(ctx context.Context, ns *server.Namespace, x any, fromServer func(c
 	all, err := ns.To("a").FetchSockets(ctx)
 	for _, remote := range all {
 		var data account
-		done = append(done, remote.ID, remote.Rooms, remote.Handshake, remote.DecodeData(&data), remote.Emit("e", x), remote.Join(ctx, "b"))
+		h, err := remote.Handshake()
+		done = append(done, h, err, remote.ID, remote.Rooms, remote.DecodeData(&data), remote.Emit("e", x), remote.Join(ctx, "b"))
 	}
 	names, err2 := ns.All().Rooms(ctx)
 	answers, err3 := server.CallServers[reply](ctx, ns, "e", x)
