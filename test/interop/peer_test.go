@@ -23,7 +23,8 @@ type peer struct {
 	lines chan []byte // what it says
 }
 
-// startPeer starts a Node.js server, which ends with the test.
+// startPeer starts a Node.js server, which ends with the test. It may be used after
+// ready.
 func startPeer(t *testing.T, name, redisAddr string, specific bool) *peer {
 	t.Helper()
 	args := []string{"peer.mjs", name, "redis://" + redisAddr}
@@ -59,10 +60,15 @@ func startPeer(t *testing.T, name, redisAddr string, specific bool) *peer {
 			t.Errorf("%s: %v", name, err)
 		}
 	})
+	return p
+}
+
+// ready waits until p and its client are connected.
+func (p *peer) ready(t *testing.T) {
+	t.Helper()
 	var hello struct{ ID string }
 	p.hear(t, &hello)
 	p.id = hello.ID
-	return p
 }
 
 // hear decodes the next line.

@@ -37,6 +37,9 @@ func inEachMix(t *testing.T, test func(t *testing.T, c mix)) {
 				c.members = append(c.members, joinMember(t, "g"+name[1:], addr, specific))
 				c.peers = append(c.peers, startPeer(t, name, addr, specific))
 			}
+			for _, p := range c.peers {
+				p.ready(t)
+			}
 			test(t, c)
 		})
 	}

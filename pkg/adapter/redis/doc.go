@@ -5,11 +5,29 @@
 // be in the same cluster. What only roomcast nodes say to each other travels on
 // channels of its own:
 //
-//	<prefix>#<namespace>#            broadcasts to all or to several rooms
-//	<prefix>#<namespace>#<room>#     broadcasts to one room
-//	<prefix>-roomcast#<topic>#       everything else
-//	<prefix>-roomcast#<topic>#<id>#  the same, for one node
-//	<prefix>-roomcast#probe#<id>#    the adapter's own probe
+//	<prefix>#<namespace>#                broadcasts to all or to several rooms
+//	<prefix>#<namespace>#<room>#         broadcasts to one room
+//	<prefix>-request#<namespace>#        requests, those of roomcast nodes too
+//	<prefix>-response#<namespace>#       answers of and to Node.js servers
+//	<prefix>-response#<namespace>#<id>#  the same, for one server
+//	<prefix>-roomcast#<topic>#           everything else
+//	<prefix>-roomcast#<topic>#<id>#      the same, for one node
+//	<prefix>-roomcast#probe#<id>#        the adapter's own probe
+//
+// # Node.js servers
+//
+// Broadcasts, joins, leaves, disconnects and events for servers cross in both
+// directions, and calls of Node.js servers get the answers of roomcast nodes, always.
+// A Node.js server waits for as many answers as there are subscribers of the
+// requests; each node is one of them for each namespace, and a link with a nil
+// deliver is none. For calls in the other direction to wait for Node.js servers,
+// set [Options.NodeJS].
+//
+// A request of a Node.js server comes from "nodejs:", and a Response to that
+// goes back in its form; its answers come from "nodejs", whichever server it was, and
+// with NodeJS every node gets the answers to the others' requests too. Node.js does not
+// confirm joins, leaves and disconnects, answers with one argument only, and has no
+// binary in what it answers to events for servers.
 //
 // # Interest
 //
@@ -30,10 +48,11 @@
 //
 // The caller owns the client and closes it after the last link. Its ReadTimeout
 // and WriteTimeout should be left on: they bound how long a dead connection can
-// hold the publisher. The user of the client needs PUBLISH, SUBSCRIBE,
-// UNSUBSCRIBE, PSUBSCRIBE, PUNSUBSCRIBE and PING, and the channels above (in ACL
-// terms: &<prefix>#* &<prefix>-roomcast#*). Whoever may publish there controls
-// the cluster.
+// hold the publisher, and a count of the nodes. The user of the client needs PUBLISH,
+// SUBSCRIBE, UNSUBSCRIBE, PSUBSCRIBE, PUNSUBSCRIBE, PING and, with NodeJS, PUBSUB, and
+// the channels above (in ACL terms: &<prefix>#* &<prefix>-request#*
+// &<prefix>-response#* &<prefix>-roomcast#*). Whoever may publish there controls the
+// cluster.
 //
 // With a Redis Cluster all messages are published through one of its masters,
 // which keeps them in order. A Ring is refused: its PUBLISH and its SUBSCRIBE may
