@@ -15,13 +15,6 @@ const maxInboxBytes = 64 << 20
 type entry struct {
 	message *adapter.Message
 	size    int
-	passed  chan struct{} // closed when deliver has returned; nil if nobody waits
-}
-
-func (e *entry) release() {
-	if e.passed != nil {
-		close(e.passed)
-	}
 }
 
 // inbox is the queue before a link's deliver. One goroutine drains it while there
@@ -33,9 +26,10 @@ type inbox struct {
 
 	mu       sync.Mutex
 	queue    []entry
-	bytes    int    // of the queue and of the message being delivered
-	current  entry  // being delivered
-	taken    uint64 // entries that have left the queue; the ticket of current
+	bytes    int                      // of the queue and of the message being delivered
+	current  entry                    // being delivered
+	taken    uint64                   // entries that have left the queue; the ticket of current
+	watched  map[uint64]chan struct{} // by ticket; closed when the entry was passed on or dropped
 	draining bool
 	idle     chan struct{} // closed when draining ends; made by who waits for that
 	closed   bool
@@ -96,12 +90,12 @@ func (b *inbox) await(ctx context.Context, ticket uint64) error {
 		b.draining = true
 		b.mu.Unlock()
 		b.drainTo(ticket)
-	case inDeliver(): // who is to pass it on may be the caller
-		b.mu.Unlock()
-		return nil
 	default:
 		passed := b.watch(ticket)
 		b.mu.Unlock()
+		if inDeliver() { // who is to pass it on may be the caller
+			return nil
+		}
 		select {
 		case <-passed:
 		case <-ctx.Done():
@@ -119,12 +113,12 @@ func (b *inbox) await(ctx context.Context, ticket uint64) error {
 // watch returns what is closed when the entry with ticket has been passed to
 // deliver or dropped. The caller holds mu.
 func (b *inbox) watch(ticket uint64) <-chan struct{} {
-	e := &b.current
-	if ticket > b.taken {
-		e = &b.queue[ticket-b.taken-1]
+	if b.watched == nil {
+		b.watched = make(map[uint64]chan struct{})
 	}
-	e.passed = make(chan struct{})
-	return e.passed
+	passed := make(chan struct{})
+	b.watched[ticket] = passed
+	return passed
 }
 
 func (b *inbox) drain() { b.drainTo(math.MaxUint64) }
@@ -146,8 +140,11 @@ func (b *inbox) next(ticket uint64) *adapter.Message {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.bytes -= b.current.size
-	b.current.release()
 	b.current = entry{}
+	if passed := b.watched[b.taken]; passed != nil {
+		close(passed)
+		delete(b.watched, b.taken)
+	}
 	switch {
 	case len(b.queue) == 0:
 		b.rest()
@@ -192,8 +189,11 @@ func (b *inbox) shut() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	for i := range b.queue {
-		b.queue[i].release()
+	for ticket, passed := range b.watched {
+		if ticket > b.taken {
+			close(passed)
+			delete(b.watched, ticket)
+		}
 	}
 	b.queue = nil
 	if b.draining && b.idle == nil {

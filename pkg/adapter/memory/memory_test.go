@@ -121,27 +121,3 @@ func TestStatus_IsUpWithoutDrops(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 }
-
-func BenchmarkPublish_ToThreeReceivers(b *testing.B) {
-	backend := memory.New()
-	for i := range 3 {
-		link, err := backend.Join(b.Context(), "topic", adapter.NodeID(fmt.Sprint(i)), func(*adapter.Message) {})
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer func() { _ = link.Close(context.Background()) }()
-	}
-	sender, err := backend.Join(b.Context(), "topic", "sender", nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	m := &adapter.Message{Kind: adapter.KindBroadcast, Broadcast: &adapter.Broadcast{
-		Packet: packet.Packet{Data: make([]byte, 128)},
-	}}
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := sender.Publish(b.Context(), m); err != nil && !errors.Is(err, adapter.ErrQueueFull) {
-			b.Fatal(err)
-		}
-	}
-}
