@@ -118,10 +118,9 @@ func (l *link) Publish(_ context.Context, m *adapter.Message) error {
 // Node.js could have made have its form; all else has our own, on channels where
 // Node.js does not listen. O is left without a channel when nobody is to hear of m.
 func (l *link) encode(o *outgoing, m *adapter.Message) (err error) {
-	server, toNodeJS := parseAsker(m.To)
 	switch {
-	case toNodeJS && m.Kind == adapter.KindResponse && m.Response != nil:
-		err = l.encodeResponse(o, m.To, server, m.Response)
+	case m.Kind == adapter.KindResponse && m.Response != nil && strings.HasPrefix(string(m.To), nodejsPrefix):
+		err = l.encodeResponse(o, m.To, m.Response)
 	case m.To == "" && l.namespace() && m.Kind == adapter.KindRequest && m.Request != nil:
 		o.channel = l.requests
 		o.body, err = appendRequest(o.body, l.self, l.topic, m.Request)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/roomcast/roomcast/internal/msgpack"
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -97,7 +96,6 @@ type envelope struct {
 	broadcast adapter.Broadcast // without its packet
 	selected  bool              // it says which rooms, if only that it means all
 	data      []byte            // MessagePack
-	timeout   time.Duration     // for which the sender of a request waits
 }
 
 // openBroadcast reads a broadcast. It returns nil for one that no socket here can
@@ -311,8 +309,6 @@ func (e *envelope) flag(key []byte, r *msgpack.Reader) error {
 		e.broadcast.Volatile = string(value) == "\xc3"
 	case string(key) == "compress":
 		e.broadcast.Uncompressed = string(value) == "\xc2"
-	case string(key) == "timeout":
-		e.timeout = readTimeout(value)
 	}
 	return err
 }

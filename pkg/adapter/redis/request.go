@@ -17,10 +17,11 @@ type request struct {
 	listed   bool // it has a member rooms
 	rooms    []string
 	close    bool
-	sid      string  // what older versions have instead of opts
-	room     string  // and instead of rooms
-	roomed   bool    // it has a member room
-	own      *unsaid // nil unless a roomcast node has sent it
+	sid      string        // what older versions have instead of opts
+	room     string        // and instead of rooms
+	roomed   bool          // it has a member room
+	timeout  time.Duration // for which Node.js waits
+	own      *unsaid       // nil unless a roomcast node has sent it
 }
 
 // unsaid is the member that only roomcast nodes write.
@@ -100,6 +101,24 @@ func (q *request) member(key []byte, r *msgpack.Reader) (err error) {
 		err = readMap(r, q.own.member)
 	default:
 		_, err = r.Skip()
+	}
+	return err
+}
+
+func (q *request) optionsMember(key []byte, r *msgpack.Reader) error {
+	if string(key) == "flags" && r.Peek() == msgpack.Map {
+		return readMap(r, q.flag)
+	}
+	return q.envelope.optionsMember(key, r)
+}
+
+func (q *request) flag(key []byte, r *msgpack.Reader) error {
+	if string(key) != "timeout" {
+		return q.envelope.flag(key, r)
+	}
+	value, err := r.Skip()
+	if err == nil {
+		q.timeout = readTimeout(value)
 	}
 	return err
 }

@@ -21,7 +21,11 @@ import (
 
 // encodeResponse makes o carry an answer to a Node.js server. It leaves o without a
 // channel if there is nothing that Node.js would understand.
-func (l *link) encodeResponse(o *outgoing, to adapter.NodeID, a asker, r *adapter.Response) (err error) {
+func (l *link) encodeResponse(o *outgoing, to adapter.NodeID, r *adapter.Response) (err error) {
+	a, ok := parseAsker(to)
+	if !ok {
+		return adapter.ErrMalformed
+	}
 	form := newObject(nil)
 	switch said, err := form.response(a.kind, r, func() bool { return l.calls.first(call{to, r.ID}) }); {
 	case err != nil:
