@@ -79,11 +79,12 @@ func (p *process) kill(t testing.TB) {
 
 // runNode is a process that is a node until its standard input ends.
 func runNode(redisAddr string) error {
-	bus, err := redis.New(goredis.NewClient(&goredis.Options{Addr: redisAddr}), redis.Options{})
+	options := mortal()
+	options.Logger = errorLog(os.Stderr)
+	bus, err := redis.New(goredis.NewClient(&goredis.Options{Addr: redisAddr}), redis.Options{Logger: options.Logger})
 	if err != nil {
 		return err
 	}
-	options := mortal()
 	options.Adapter = bus
 	n, err := newNode(options)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -20,21 +21,33 @@ const (
 
 // table counts, by the name of a feature, the stories that were played to their
 // end in each column.
-type table map[string]*[len(columns)]int
+type table struct {
+	mu     sync.Mutex
+	counts map[string]*[len(columns)]int
+}
 
-func (results table) add(feature string, column int) {
-	if results[feature] == nil {
-		results[feature] = new([len(columns)]int)
+func newTable() *table {
+	t := &table{counts: make(map[string]*[len(columns)]int)}
+	for _, c := range chapters {
+		for _, f := range c.features {
+			t.counts[f.name] = new([len(columns)]int)
+		}
 	}
-	results[feature][column]++
+	return t
+}
+
+func (results *table) add(feature string, column int) {
+	results.mu.Lock()
+	defer results.mu.Unlock()
+	results.counts[feature][column]++
 }
 
 // complete says whether every feature was played wherever it can be.
-func (results table) complete() bool {
+func (results *table) complete() bool {
 	for _, c := range chapters {
 		for _, f := range c.features {
 			for column := range columns {
-				if got := results[f.name]; f.runs(column) > 0 && (got == nil || got[column] != f.runs(column)) {
+				if results.counts[f.name][column] != f.runs(column) {
 					return false
 				}
 			}
@@ -62,7 +75,7 @@ func (f *feature) runs(column int) (count int) {
 }
 
 // String returns the table in Markdown.
-func (results table) String() string {
+func (results *table) String() string {
 	var text strings.Builder
 	text.WriteString("|")
 	for _, column := range columns {
@@ -72,8 +85,8 @@ func (results table) String() string {
 	for _, c := range chapters {
 		for _, f := range c.features {
 			text.WriteString("| " + f.name)
-			for column := range columns {
-				fmt.Fprintf(&text, " | %s", results.cell(&f, column))
+			for _, count := range results.counts[f.name] {
+				text.WriteString(" | " + cell(count))
 			}
 			text.WriteString(" |\n")
 		}
@@ -81,15 +94,15 @@ func (results table) String() string {
 	return text.String()
 }
 
-func (results table) cell(f *feature, column int) string {
-	if counts := results[f.name]; counts != nil && counts[column] > 0 {
-		return fmt.Sprintf("✓ %d", counts[column])
+func cell(count int) string {
+	if count == 0 {
+		return "–"
 	}
-	return "–"
+	return fmt.Sprintf("✓ %d", count)
 }
 
 // compare checks that README.md has this table between its markers, or writes it.
-func (results table) compare(t *testing.T) {
+func (results *table) compare(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile(readme)
 	if err != nil {
