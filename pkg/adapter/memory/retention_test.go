@@ -226,6 +226,12 @@ func TestClose_LastOneStopsTheTimer(t *testing.T) {
 	})
 }
 
+// measured runs f in a bubble: its timers, also the stopped ones, end with it, and
+// what they refer to is not in the next measurement.
+func measured(t *testing.T, name string, f func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
+}
+
 // heap returns the live bytes.
 func heap() int64 {
 	var stats runtime.MemStats
@@ -238,7 +244,7 @@ func TestRecord_TenThousandCostWhatTheirSizesSay(t *testing.T) {
 	const n = 10_000
 	many := adapter.Retention{Window: time.Hour, MaxRecords: n, MaxRecordBytes: 1 << 16, MaxLogBytes: 1 << 30}
 	for name, data := range map[string]int{"small": 10, "large": 4 << 10} {
-		t.Run(name, func(t *testing.T) {
+		measured(t, name, func(t *testing.T) {
 			link := joinLog(t, memory.New(), "/", "a", many, nil)
 			size, before := int64(0), heap()
 			for i := range 2 * n {
@@ -264,7 +270,7 @@ func TestLog_CostsWhatItsBytesSay(t *testing.T) {
 	bounded.Window = time.Hour
 	bounded.MaxLogBytes = 4 << 20
 	for name, data := range map[string]int{"small": 20, "large": 4 << 10} {
-		t.Run(name, func(t *testing.T) {
+		measured(t, name, func(t *testing.T) {
 			link := joinLog(t, memory.New(), "/", "a", bounded, nil)
 			before := heap()
 			for range 20_000 {
