@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +146,21 @@ func TestNodeJS_CountWaitsNoLongerThanItsContext(t *testing.T) {
 	proxy.Resume()
 }
 
+func TestNodeJS_CountEndsWhenRedisIsFoundToBeAway(t *testing.T) {
+	t.Parallel()
+	server := redisserver.Start(t)
+	proxy := tcpproxy.Start(t, server.Addr())
+	client := goredis.NewClient(&goredis.Options{Addr: proxy.Addr(), ReadTimeout: patience})
+	t.Cleanup(func() { _ = client.Close() })
+	a := join(t, newAdapterWith(t, client, mixed), "/", "a")
+	proxy.Hold(tcpproxy.Both)
+	_, err := a.link.(adapter.NodeCounter).CountNodes(t.Context())
+	if !errors.Is(err, adapter.ErrDegraded) || a.state() != adapter.Degraded {
+		t.Errorf("got %v, %v, want ErrDegraded", err, a.state())
+	}
+	proxy.Resume()
+}
+
 // startCluster returns the addresses of n masters that share the slots.
 func startCluster(t *testing.T, n int) []string {
 	t.Helper()
@@ -222,5 +238,26 @@ func TestNodeJS_RequestsAndAnswersReachTheirNodes(t *testing.T) {
 	b.expect(t, "end")
 	if got := fmt.Sprint(a.heard, b.heard, c.heard); got != "[response to 1 response to socket.io-response#/# response to socket.io-response#/#a#] [request 5 of a end] []" {
 		t.Errorf("heard %s", got)
+	}
+}
+
+func TestNodeJS_RequestsAndBroadcastsArriveInOrder(t *testing.T) {
+	t.Parallel()
+	server := redisserver.Start(t)
+	a := join(t, newAdapter(t, server.Addr()), "/", "a")
+	b := join(t, newAdapter(t, server.Addr()), "/", "b")
+	b.occupy(t, "room")
+	var want []string
+	for i := range 100 {
+		join := &adapter.Message{Kind: adapter.KindRequest, Request: &adapter.Request{Action: adapter.ActionJoin, Targets: []string{"x"}}}
+		if err := a.link.Publish(t.Context(), join); err != nil {
+			t.Fatal(err)
+		}
+		a.emit(t, fmt.Sprint(i), "room")
+		want = append(want, "request 1 of a", fmt.Sprint(i))
+	}
+	b.expect(t, "99")
+	if !slices.Equal(b.heard, want) {
+		t.Errorf("heard %v", b.heard)
 	}
 }

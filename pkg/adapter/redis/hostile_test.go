@@ -53,11 +53,15 @@ func TestHostile_GarbageIsDroppedAndCounted(t *testing.T) {
 			t.Errorf("after %s: %d messages counted as malformed, want %d", channel, got, want)
 		}
 	}
+	if err := b.link.Publish(t.Context(), &adapter.Message{Kind: adapter.KindRequest, Request: &adapter.Request{Action: adapter.ActionRooms}}); err != nil {
+		t.Fatal(err)
+	}
+	a.expect(t, "request 5 of b")
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 64<<20 {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
-	if len(a.heard) != len(channels) {
+	if len(a.heard) != len(channels)+1 {
 		t.Errorf("heard %v", a.heard)
 	}
 }

@@ -70,7 +70,7 @@ func (o Options) withDefaults() (Options, error) {
 
 // Adapter is an adapter.Adapter and an adapter.Reporter over Redis pub/sub. It is
 // safe for concurrent use. It uses two connections, one to publish and one to
-// subscribe, from the first Link to the last.
+// subscribe, from the first Link to the last, and another one while nodes are counted.
 type Adapter struct {
 	client goredis.UniversalClient
 	opts   Options
