@@ -246,7 +246,7 @@ func (o *Options) validate() error {
 			return fmt.Errorf("server: option %s is negative", field.name)
 		}
 	}
-	return o.Recovery.validate()
+	return o.Recovery.validate(o.Adapter)
 }
 
 // exceeds says whether n is over limit, where a negative limit is off.

@@ -58,9 +58,13 @@ func (r *Recovery) withDefaults() *Recovery {
 	return &o
 }
 
-func (r *Recovery) validate() error {
+// validate refuses what no default replaces, for a server with adapter a.
+func (r *Recovery) validate(a adapter.Adapter) error {
 	if r == nil {
 		return nil
+	}
+	if _, keeps := a.(adapter.RecoveryStore); a != nil && !keeps {
+		return fmt.Errorf("server: option Recovery needs an Adapter that keeps a log, which %T does not", a)
 	}
 	for _, field := range []struct {
 		name  string
@@ -107,6 +111,9 @@ func (r *recovery) begin(delivered string) {
 	}
 }
 
+// maxCredential is the largest number of bytes of a private id or an offset, as JSON.
+const maxCredential = 256
+
 // credentials are what a client sends that comes back.
 type credentials struct{ privateID, offset string }
 
@@ -134,10 +141,10 @@ func cutCredentials(auth jsontext.Value) (c credentials, rest jsontext.Value) {
 		PrivateID jsontext.Value `json:"pid"`
 		Offset    jsontext.Value `json:"offset"`
 	}
-	if json.Unmarshal(auth, &private, jsontext.AllowDuplicateNames(true)) != nil {
+	if json.Unmarshal(auth, &private, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {
 		return c, auth
 	}
-	if private.PrivateID.Kind() == '"' && private.Offset.Kind() == '"' {
+	if isCredential(private.PrivateID) && isCredential(private.Offset) {
 		c.privateID, c.offset = textOf(private.PrivateID), textOf(private.Offset)
 	}
 	if private.PrivateID == nil && private.Offset == nil {
@@ -145,6 +152,10 @@ func cutCredentials(auth jsontext.Value) (c credentials, rest jsontext.Value) {
 	}
 	return c, withoutMembers(auth, "pid", "offset")
 }
+
+// isCredential says whether v may be what a client was given: a text, and none that
+// would cost something to keep or to look for.
+func isCredential(v jsontext.Value) bool { return v.Kind() == '"' && len(v) <= maxCredential }
 
 func textOf(quoted jsontext.Value) string {
 	text, _ := jsontext.AppendUnquote(nil, quoted) // a lone surrogate becomes U+FFFD, which no id has
