@@ -23,6 +23,7 @@ type busFlags struct {
 	Redis   string `placeholder:"URL" help:"Redis that connects the nodes, such as redis://user:password@host:6379/0 or rediss:// for TLS."`
 	Adapter string `placeholder:"memory|pubsub" help:"How nodes are connected: memory is this node alone, pubsub is Redis publish/subscribe, which Node.js servers understand. Default: pubsub with --redis, else memory."`
 	Prefix  string `default:"socket.io" help:"Prefix of the names used in Redis; the servers of one cluster share it."`
+	NodeJS  bool   `name:"nodejs" help:"Node.js servers are members of the cluster: calls to all nodes wait for their answers too."`
 }
 
 // Validate refuses combinations that cannot be carried out.
@@ -41,6 +42,9 @@ func (f *busFlags) Validate() error {
 	case "":
 	default:
 		return fmt.Errorf("--adapter %q is unknown; there are memory and pubsub", f.Adapter)
+	}
+	if f.NodeJS && f.Redis == "" {
+		return errors.New("--nodejs needs --redis")
 	}
 	if f.Redis != "" {
 		if _, err := goredis.ParseURL(f.Redis); err != nil {
@@ -71,7 +75,7 @@ func (f *busFlags) open(log *slog.Logger) (*bus, error) {
 	options.WriteTimeout = cmp.Or(options.WriteTimeout, redisTimeout)
 	goredis.SetLogger(clientLog{log})
 	client := goredis.NewClient(options)
-	a, err := redis.New(client, redis.Options{Prefix: f.Prefix, Logger: log})
+	a, err := redis.New(client, redis.Options{Prefix: f.Prefix, NodeJS: f.NodeJS, Logger: log})
 	if err != nil {
 		_ = client.Close() // it has not been used
 		return nil, err

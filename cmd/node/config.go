@@ -60,6 +60,8 @@ type serverFlags struct {
 	ConnectTimeout time.Duration `default:"45s" help:"How long a client may stay without having joined a namespace."`
 	WriteTimeout   time.Duration `default:"10s" help:"How long a write to a client may make no progress."`
 
+	Recovery       time.Duration `default:"0" help:"How long a client may be away and come back to its rooms and to what it missed; 0 is off. Needs the adapter memory."`
+
 	MaxPayload             int64 `default:"1000000" help:"Largest message from a client, in bytes."`
 	MaxSendQueue           int64 `default:"4194304" help:"Most bytes that may wait for a client that does not read; beyond it the client is closed."`
 	MaxConnections         int   `default:"0" help:"Most clients at a time; 0 is no limit."`
@@ -85,6 +87,9 @@ func (f *serverFlags) Validate() error {
 			return fmt.Errorf("--%s must be more than 0", d.flag)
 		}
 	}
+	if f.Recovery < 0 {
+		return errors.New("--recovery is not negative; 0 is off")
+	}
 	if f.MaxConnections < 0 || f.MaxHandshakesPerSecond < 0 {
 		return errors.New("a limit is not negative; 0 is no limit")
 	}
@@ -108,6 +113,9 @@ func (f *serverFlags) options(log *slog.Logger) server.Options {
 		MaxSendQueueBytes:      f.MaxSendQueue,
 		MaxConnections:         f.MaxConnections,
 		MaxHandshakesPerSecond: f.MaxHandshakesPerSecond,
+	}
+	if f.Recovery > 0 {
+		o.Recovery = &server.Recovery{MaxDisconnectionDuration: f.Recovery}
 	}
 	if len(f.CORSOrigin) > 0 || f.CORSCredentials {
 		o.CORS = &server.CORS{Origins: f.CORSOrigin, Credentials: f.CORSCredentials}

@@ -18,6 +18,9 @@ type serveCommand struct {
 
 // Validate refuses what cannot be carried out, before anything starts.
 func (c *serveCommand) Validate() error {
+	if c.Server.Recovery > 0 && c.Bus.Redis != "" {
+		return errors.New("--recovery needs the adapter memory: what clients miss is not kept in Redis")
+	}
 	return errors.Join(c.Bus.Validate(), c.Server.Validate())
 }
 
