@@ -145,13 +145,11 @@ func (b Broadcast) callAll(ctx context.Context, c *collection, event string, arg
 		return err
 	}
 	ctx, cancel := n.server.withPatience(ctx)
-	remote := func() error { return nil }
 	p := packet.Packet{Type: packet.Event, Namespace: n.name, Data: data, Attachments: attachments}
-	if !b.isLocal() {
-		if remote, err = b.callOthers(ctx, c, p); err != nil {
-			cancel()
-			return err
-		}
+	remote, err := b.callOthers(ctx, c, p)
+	if err != nil {
+		cancel()
+		return err
 	}
 	answered := make(chan struct{})
 	each := func(p packet.Packet, last bool) {
@@ -172,29 +170,49 @@ func (b Broadcast) callAll(ctx context.Context, c *collection, event string, arg
 	here, err := n.gather(&p, b, time.Until(deadline), counted, each)
 	if err != nil {
 		cancel()
+		_ = remote(ctx) // ends at once
 		return err
 	}
 	n.server.tasks.Go(func() {
 		defer cancel()
-		err := remote()
+		ctx, release := n.server.untilShutdown(ctx)
+		defer release()
+		err := remote(ctx)
 		select {
 		case <-answered:
 		case <-ctx.Done():
 			here.stop()
 			<-answered
 		}
-		c.finish(c.verdict(partial(err), context.Cause(ctx)))
+		c.finish(c.verdict(err, endOf(ctx)))
 	})
 	return nil
 }
 
-// callOthers sends the event to the other nodes and returns what waits for their
-// sockets' answers.
-func (b *Broadcast) callOthers(ctx context.Context, c *collection, p packet.Packet) (wait func() error, err error) {
-	r := &adapter.Request{
-		Action: adapter.ActionCall, Packet: p, Rooms: b.selected(), Except: b.except, Volatile: b.volatile, Uncompressed: b.uncompressed,
+// untilShutdown returns a ctx that ends with the server too: Shutdown waits for its tasks.
+func (s *Server) untilShutdown(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	forget := context.AfterFunc(s.life, func() { cancel(context.Cause(s.life)) })
+	return ctx, func() {
+		forget()
+		cancel(nil)
 	}
-	call, err := b.namespace.topic.Begin(ctx, r, func(r *adapter.Response) {
+}
+
+// endOf returns why ctx has ended, or nil. The nodes that give up at its deadline
+// may say so before its own timer does.
+func endOf(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		<-ctx.Done()
+	}
+	return context.Cause(ctx)
+}
+
+// callOthers sends the event to the other nodes, if their sockets are selected, and
+// returns what waits for these sockets' answers.
+func (b *Broadcast) callOthers(ctx context.Context, c *collection, p packet.Packet) (wait func(context.Context) error, err error) {
+	r := &adapter.Request{Action: adapter.ActionCall, Packet: p, Volatile: b.volatile, Uncompressed: b.uncompressed}
+	return b.begin(ctx, r, func(r *adapter.Response) {
 		if r.Receivers > 0 {
 			c.expect(r.Receivers)
 		}
@@ -202,10 +220,6 @@ func (b *Broadcast) callOthers(ctx context.Context, c *collection, p packet.Pack
 			c.take(*r.Answer)
 		}
 	})
-	if err != nil {
-		return nil, partial(err)
-	}
-	return func() error { return call.Wait(ctx) }, nil
 }
 
 // verdict says why answers are missing, if some are.
