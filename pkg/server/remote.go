@@ -118,12 +118,18 @@ func (b Broadcast) Join(ctx context.Context, rooms ...string) error {
 	if err != nil {
 		return err
 	}
-	joined, err := joinAll(n.local(b), rooms)
-	errs := []error{err, b.ask(ctx, &adapter.Request{Action: adapter.ActionJoin, Targets: rooms}, nil)}
-	if joined > 0 {
+	ctx, cancel := n.server.withPatience(ctx)
+	defer cancel()
+	joined, full := joinAll(n.local(b), rooms)
+	confirmed, err := b.begin(ctx, &adapter.Request{Action: adapter.ActionJoin, Targets: rooms}, nil)
+	errs := []error{full, err}
+	if joined > 0 { // at once: who does not confirm is of no importance to this node's members
 		if err := n.interest.announce(ctx, rooms); err != nil {
 			errs = append(errs, fmt.Errorf("server: join: %w", err))
 		}
+	}
+	if err == nil {
+		errs = append(errs, confirmed(ctx))
 	}
 	return errors.Join(errs...)
 }
@@ -165,14 +171,27 @@ func (b *Broadcast) asks() (*Namespace, error) {
 // ask sends r about the selected sockets to the other nodes, if the selection
 // includes theirs, and passes on what they answer.
 func (b *Broadcast) ask(ctx context.Context, r *adapter.Request, receive func(*adapter.Response)) error {
+	wait, err := b.begin(ctx, r, receive)
+	if err != nil {
+		return err
+	}
+	return wait(ctx)
+}
+
+// begin is ask without the waiting. What it returns is called, so that the call ends.
+func (b *Broadcast) begin(ctx context.Context, r *adapter.Request, receive func(*adapter.Response)) (wait func(context.Context) error, err error) {
 	if b.isLocal() {
-		return nil
+		return func(context.Context) error { return nil }, nil
 	}
 	r.Rooms, r.Except = b.selected(), b.except
 	if receive == nil {
 		receive = func(*adapter.Response) {}
 	}
-	return partial(b.namespace.topic.Ask(ctx, r, receive))
+	call, err := b.namespace.topic.Begin(ctx, r, receive)
+	if err != nil {
+		return nil, partial(err)
+	}
+	return func(ctx context.Context) error { return partial(call.Wait(ctx)) }, nil
 }
 
 // isLocal says whether only sockets of this node are selected.
@@ -192,7 +211,8 @@ type PartialError struct {
 	// Received is, for CallAll, how many of them have acknowledged it.
 	Received int
 	// Err is why: the cause of the end of the call's context, ErrNodeLost,
-	// ErrDegraded, or ErrDisconnected when clients went without acknowledging.
+	// ErrDegraded, ErrServerClosed, or ErrDisconnected when clients went without
+	// acknowledging.
 	Err error
 }
 
@@ -219,13 +239,21 @@ func partial(err error) error {
 	var missing *cluster.PartialError
 	if !errors.As(err, &missing) {
 		if err != nil {
-			return fmt.Errorf("server: ask the other nodes: %w", err)
+			return fmt.Errorf("server: ask the other nodes: %w", whyClosed(err))
 		}
 		return nil
 	}
-	e := &PartialError{Unnamed: missing.Unnamed, Err: missing.Err}
+	e := &PartialError{Unnamed: missing.Unnamed, Err: whyClosed(missing.Err)}
 	for _, id := range missing.Missing {
 		e.Nodes = append(e.Nodes, string(id))
 	}
 	return e
+}
+
+// whyClosed makes err wrap ErrServerClosed if this node has left the cluster.
+func whyClosed(err error) error {
+	if errors.Is(err, cluster.ErrClosed) {
+		return fmt.Errorf("%w: %w", ErrServerClosed, err)
+	}
+	return err
 }

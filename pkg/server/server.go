@@ -24,6 +24,8 @@ type Server struct {
 	limits  packet.Limits
 	log     *slog.Logger
 	base    context.Context // of handlers; it never ends, the sockets' own do
+	life    context.Context // of what concerns no socket; it ends when Shutdown has closed the sockets
+	end     context.CancelCauseFunc
 	engine  *engine.Engine
 	cluster *cluster.Node
 	fanout  *fanout
@@ -59,6 +61,7 @@ func New(options Options) (*Server, error) {
 			MaxAttachments: options.MaxAttachments, MaxAttachmentBytes: options.MaxAttachmentBytes, MaxDepth: options.MaxJSONDepth,
 		},
 	}
+	s.life, s.end = context.WithCancelCause(s.base)
 	s.fanout = newFanout()
 	e, err := engine.New(s.engineOptions(), s.newConnection)
 	if err != nil {
@@ -126,6 +129,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
 	sent := s.fanout.flush(ctx)
 	left := s.engine.Close(ctx)
+	s.end(ErrServerClosed)
 	handled := s.tasks.wait(ctx) // the handlers of OnDisconnect may still emit to other nodes
 	s.closed.Store(true)
 	if err := errors.Join(sent, left, handled, s.fanout.tasks.dismiss(ctx), s.cluster.Close(ctx), s.tasks.dismiss(ctx)); err != nil {

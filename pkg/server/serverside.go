@@ -155,7 +155,7 @@ func (n *Namespace) runServerSide(handle serverSideHandler, r *adapter.Request) 
 	n.guard("server-side event", func() error {
 		var values []packet.Raw
 		if values, err = r.Packet.Args(); err == nil {
-			result, err = handle(n.server.base, Args{values: values})
+			result, err = handle(n.server.life, Args{values: values})
 		}
 		return err
 	})
