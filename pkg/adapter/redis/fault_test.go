@@ -122,6 +122,7 @@ func TestFault_LostReplyDoesNotMakeADuplicate(t *testing.T) {
 	a := join(t, newAdapter(t, proxy.Addr()), "/", "a")
 	for round := range 5 {
 		event := fmt.Sprint("event ", round)
+		a.settle(t) // behind a message whose reply is held back, none would be sent
 		proxy.Hold(tcpproxy.Replies)
 		a.emit(t, event)
 		b.expect(t, event)
@@ -134,6 +135,19 @@ func TestFault_LostReplyDoesNotMakeADuplicate(t *testing.T) {
 		if got := b.count(event); got != 1 {
 			t.Errorf("round %d: heard %d times, want once", round, got)
 		}
+	}
+}
+
+// settle returns when Redis has confirmed all that the node's adapter has sent, which
+// is what the close of a link waits for.
+func (n *node) settle(t *testing.T) {
+	t.Helper()
+	link, err := n.adapter.Join(t.Context(), "settled", "n", nil)
+	if err == nil {
+		err = link.Close(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
