@@ -160,11 +160,12 @@ func (b Broadcast) callAll(ctx context.Context, c *collection, event string, arg
 			close(answered)
 		}
 	}
-	counted := func(count int) {
-		c.expect(count)
-		if count == 0 {
+	counted := func(sockets []*Socket) {
+		c.expect(len(sockets))
+		if len(sockets) == 0 {
 			close(answered)
 		}
+		n.announceOutgoing(&p, sockets, exclusion{})
 	}
 	deadline, _ := ctx.Deadline()
 	here, err := n.gather(&p, b, time.Until(deadline), counted, each)
@@ -242,7 +243,11 @@ func (c *collection) verdict(err, ended error) error {
 
 // serveCall is callAll for another node.
 func (n *Namespace) serveCall(r *adapter.Request, b Broadcast, answer func(*adapter.Response)) {
-	counted := func(count int) { answer(&adapter.Response{Receivers: count, Done: count == 0}) }
+	p := r.Packet
+	counted := func(sockets []*Socket) {
+		answer(&adapter.Response{Receivers: len(sockets), Done: len(sockets) == 0})
+		n.announceApart(&p, sockets, exclusion{})
+	}
 	each := func(p packet.Packet, last bool) {
 		response := &adapter.Response{Done: last}
 		if p.Data != nil {
@@ -250,7 +255,6 @@ func (n *Namespace) serveCall(r *adapter.Request, b Broadcast, answer func(*adap
 		}
 		answer(response)
 	}
-	p := r.Packet
 	err := n.server.checkAttachments(p.Attachments)
 	if err == nil {
 		_, err = n.gather(&p, b, n.patience(r), counted, each)
@@ -258,6 +262,6 @@ func (n *Namespace) serveCall(r *adapter.Request, b Broadcast, answer func(*adap
 	if err != nil {
 		n.server.undeliverable.Add(1)
 		n.server.log.Warn("call of another node dropped", "namespace", clip(n.name), "error", err)
-		counted(0)
+		counted(nil)
 	}
 }

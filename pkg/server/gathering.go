@@ -76,9 +76,9 @@ func (g *gathering) stop() {
 }
 
 // gather sends p to the sockets of this node that b selects, and passes their
-// acknowledgements to each, for at most so long. counted is told first how many are
+// acknowledgements to each, for at most so long. counted is told first which are
 // to answer; with none, each is not called.
-func (n *Namespace) gather(p *packet.Packet, b Broadcast, patience time.Duration, counted func(int), each func(packet.Packet, bool)) (*gathering, error) {
+func (n *Namespace) gather(p *packet.Packet, b Broadcast, patience time.Duration, counted func([]*Socket), each func(packet.Packet, bool)) (*gathering, error) {
 	p.ID, p.HasID = n.ackIDs.Add(1)-1, true
 	m, err := n.server.encode(p, b.uncompressed)
 	if err != nil {
@@ -96,11 +96,10 @@ func (n *Namespace) gather(p *packet.Packet, b Broadcast, patience time.Duration
 			g.miss(1)
 		}
 	}
-	counted(len(g.sockets))
+	counted(g.sockets)
 	if len(g.sockets) == 0 {
 		return g, nil
 	}
-	n.announceOutgoing(p, g.sockets, exclusion{})
 	g.mu.Lock()
 	g.expiry = time.AfterFunc(patience, g.stop)
 	g.mu.Unlock()

@@ -144,6 +144,14 @@ func (n *Namespace) announceOutgoing(p *packet.Packet, receivers []*Socket, exce
 	}
 }
 
+// announceApart is announceOutgoing for what other nodes emit: it must not end the
+// goroutine that delivers, which runtime.Goexit would.
+func (n *Namespace) announceApart(p *packet.Packet, receivers []*Socket, except exclusion) {
+	if len(receivers) > 0 && n.seesOutgoing() {
+		n.outgoing.add(n.server.tasks, func() { n.announceOutgoing(p, receivers, except) })
+	}
+}
+
 // Sockets returns the sockets of this node that are connected to the namespace.
 // For a pattern it returns those of all its namespaces.
 func (n *Namespace) Sockets() []*Socket {
@@ -204,9 +212,7 @@ func (n *Namespace) deliver(b *adapter.Broadcast, offset string) {
 	err := n.server.checkAttachments(b.Packet.Attachments)
 	if err == nil && len(receivers) > 0 {
 		err = n.fanOut(&b.Packet, selection, receivers, except, offset)
-		if n.seesOutgoing() {
-			n.outgoing.add(n.server.tasks, func() { n.announceOutgoing(&b.Packet, receivers, except) })
-		}
+		n.announceApart(&b.Packet, receivers, except)
 	}
 	if err != nil {
 		n.server.undeliverable.Add(1)

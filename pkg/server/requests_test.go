@@ -290,7 +290,7 @@ func TestFetchSockets_DataWithoutJSONFormIsLeftOut(t *testing.T) {
 }
 
 func TestFetchSockets_MoreThanFitIntoOneAnswer(t *testing.T) {
-	servers := crowds(t, 2, 2500)
+	servers, _ := crowds(t, 2, 2500)
 	sockets, err := servers[0].Of("/").All().FetchSockets(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -808,17 +808,17 @@ func TestJoin_LimitOfRoomsIsOfEachSocket(t *testing.T) {
 }
 
 // crowds runs nodes that know each other, each with clients that are sinks.
-func crowds(tb testing.TB, nodes, clients int) []*server.Server {
+func crowds(tb testing.TB, nodes, clients int) (servers []*server.Server, urls []string) {
 	tb.Helper()
 	null := devNull(tb)
 	bus := memory.New()
-	var servers []*server.Server
 	for range nodes {
-		s, _ := start(tb, server.Options{Adapter: bus, CloseTimeout: 10 * time.Millisecond})
+		s, url := start(tb, server.Options{Adapter: bus, CloseTimeout: 10 * time.Millisecond})
 		joined := make(chan struct{}, clients)
-		server.On(s.Of("/"), "join", func(context.Context, *server.Socket, []string) error {
+		server.On(s.Of("/"), "join", func(ctx context.Context, s *server.Socket, rooms []string) error {
+			err := s.Join(ctx, rooms...)
 			joined <- struct{}{}
-			return nil
+			return err
 		})
 		for range clients {
 			listen(s, null, "room")
@@ -826,10 +826,10 @@ func crowds(tb testing.TB, nodes, clients int) []*server.Server {
 		for range clients {
 			receive(tb, joined)
 		}
-		servers = append(servers, s)
+		servers, urls = append(servers, s), append(urls, url)
 	}
 	meet(tb, servers)
-	return servers
+	return servers, urls
 }
 
 func devNull(tb testing.TB) syscall.RawConn {
@@ -848,7 +848,8 @@ func devNull(tb testing.TB) syscall.RawConn {
 
 func BenchmarkFetchSockets_ThreeNodes(b *testing.B) {
 	const clients = 9_999
-	ns := crowds(b, 3, clients/3)[0].Of("/")
+	servers, _ := crowds(b, 3, clients/3)
+	ns := servers[0].Of("/")
 	b.ReportAllocs()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
