@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { ask } from "../stage.mjs";
+import { settle } from "./cluster.mjs";
 import { enterAll, hears, selections, speakers } from "./rooms.mjs";
 
 const enough = 10_000;
@@ -20,6 +21,7 @@ export const localAnswers = (stage) => gather(stage, ({ local }) => local);
 
 async function gather(stage, which) {
   const clients = await enterAll(stage, "/chat");
+  await settle(stage, clients);
   for (const [i, { socket }] of clients.entries()) {
     socket.on("who", (value, done) => done({ i, value }, "a second argument goes unheard"));
   }
@@ -35,6 +37,7 @@ async function gather(stage, which) {
 
 export async function binaryAnswers(stage) {
   const clients = await enterAll(stage, "/");
+  await settle(stage, clients);
   for (const [i, { socket }] of clients.entries()) {
     socket.on("parts", (part, done) => done({ i, part: Buffer.concat([Buffer.from(part), Buffer.from([i, 255])]), none: Buffer.alloc(0) }));
   }
@@ -52,6 +55,7 @@ export async function binaryAnswers(stage) {
 // Who does not answer in time is missing, and takes nobody's answer along.
 export async function partialAnswers(stage) {
   const clients = await enterAll(stage, "/");
+  await settle(stage, clients);
   for (const [i, { socket }] of clients.entries()) {
     socket.on("who", (silent, done) => { if (i !== silent) done({ i }); });
   }

@@ -10,8 +10,10 @@ const fetch = async (speaker, selection) => (await ask(speaker.socket, "fetch so
 const ids = (clients) => clients.map(({ socket }) => socket.id).sort();
 
 // settle waits until the clients of earlier stories are gone.
-const settle = (stage, clients) => Promise.all(speakers(stage, clients).map((speaker) =>
-  eventually(async () => assert.deepEqual(await fetch(speaker, {}), ids(clients)))));
+export function settle(stage, clients) {
+  return Promise.all(speakers(stage, clients).map((speaker) =>
+    eventually(async () => assert.deepEqual(await fetch(speaker, {}), ids(clients)))));
+}
 
 export async function fetchSockets(stage) {
   for (const namespace of ["/", "/chat"]) {

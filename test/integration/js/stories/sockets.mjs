@@ -46,10 +46,10 @@ export async function catchAll(stage) {
   await ask(other, "broadcast", { to: [socket.id] }, "seen from another node", [3]);
   assert.deepEqual(await inbox.next(), ["seen out", 2]);
   assert.deepEqual(await inbox.next(), ["seen from another node", [3]]);
-  assert.deepEqual(await ask(socket, "heard and said"), {
+  await eventually(async () => assert.deepEqual(await ask(socket, "heard and said"), {
     heard: [["seen in", 1, { list: [null, "😀"] }], ["seen without arguments"]],
     said: [["seen out", 2], ["seen from another node", [3]]],
-  });
+  }));
   assert.deepEqual(await ask(other, "heard and said"), { heard: [], said: [] });
 }
 
