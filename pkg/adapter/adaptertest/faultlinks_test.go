@@ -14,7 +14,7 @@ func echo(l *fixtureLink) {
 	publish := l.publish
 	l.publish = func(ctx context.Context, m *adapter.Message) error {
 		err := publish(ctx, m)
-		if err == nil && l.topic[0] == '/' {
+		if err == nil && m.Kind == adapter.KindBroadcast {
 			l.deliver(m.Clone())
 		}
 		return err
@@ -45,6 +45,25 @@ func oneOvertaken(_ *fixtureLink, next func(*adapter.Message)) func(*adapter.Mes
 		if late := held[m.From]; late != nil {
 			next(late)
 			delete(held, m.From)
+		}
+	}
+}
+
+// requestsFirst holds a broadcast that follows a request back until the message
+// behind it has been delivered.
+func requestsFirst(_ *fixtureLink, next func(*adapter.Message)) func(*adapter.Message) {
+	asked := false
+	var held *adapter.Message
+	return func(m *adapter.Message) {
+		if m.Kind == adapter.KindBroadcast && asked {
+			held, asked = m, false
+			return
+		}
+		asked = m.Kind == adapter.KindRequest
+		next(m)
+		if held != nil {
+			next(held)
+			held = nil
 		}
 	}
 }

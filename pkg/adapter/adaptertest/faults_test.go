@@ -19,6 +19,10 @@ type fault struct {
 	join func(ctx context.Context, topic *string) (adapter.Link, error, bool)
 	// link changes the functions of a link that is being joined.
 	link func(*fixtureLink)
+	// retain changes with what a topic with a log is joined.
+	retain func(*adapter.Retention)
+	// logged changes the functions of a link to a topic with a log.
+	logged func(*fixtureLog)
 	// status answers in Status's place.
 	status func() adapter.Status
 }
@@ -86,8 +90,8 @@ func roomsOf(m *adapter.Message) []string {
 	return m.Broadcast.Rooms
 }
 
-// faults has an adapter that breaks one rule alone, for each rule.
-var faults = map[string]func() fault{
+// commonFaults has an adapter that breaks one rule alone, for each common rule.
+var commonFaults = map[string]func() fault{
 	"Delivery_EveryOtherNodeHears": changing(func(m *adapter.Message) { m.From = "" }),
 	"Delivery_NotToTheSender":      onLink(echo),
 	"Delivery_ExactlyOnce":         onDeliver(everyHundredthTwice),
@@ -100,7 +104,9 @@ var faults = map[string]func() fault{
 		publish := l.publish
 		l.publish = func(ctx context.Context, m *adapter.Message) error {
 			all := m.Clone()
-			all.To = ""
+			if m.Kind != adapter.KindResponse {
+				all.To = ""
+			}
 			return publish(ctx, all)
 		}
 	}),
@@ -243,6 +249,33 @@ var faults = map[string]func() fault{
 	"Content_Large": changingBroadcasts(func(b *adapter.Broadcast) {
 		b.Packet.Data = b.Packet.Data[:min(len(b.Packet.Data), 1<<19)]
 	}),
+
+	"Request_Whole": changing(func(m *adapter.Message) {
+		if m.Request != nil {
+			m.Request.Targets = nil
+		}
+	}),
+	"Request_WithoutAnswer": changing(func(m *adapter.Message) {
+		if m.Request != nil && m.Request.ID == "" {
+			m.Request.ID = "made up"
+		}
+	}),
+	"Request_ResponseWhole": changing(func(m *adapter.Message) {
+		if m.Response != nil {
+			m.Response.Sockets = nil
+		}
+	}),
+	"Request_ResponseToTheAsker": onLink(func(l *fixtureLink) {
+		publish := l.publish
+		l.publish = func(ctx context.Context, m *adapter.Message) error {
+			all := m.Clone()
+			if m.Kind == adapter.KindResponse {
+				all.To = ""
+			}
+			return publish(ctx, all)
+		}
+	}),
+	"Request_InOrderWithBroadcasts": onDeliver(requestsFirst),
 
 	"Rooms_OccupiedIsReady": losing(func(l *fixtureLink, m *adapter.Message) bool {
 		return len(roomsOf(m)) == 1 && !l.claims(roomsOf(m)[0]) && l.young()

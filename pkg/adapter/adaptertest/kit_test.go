@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,6 +29,16 @@ func outcome(t *testing.T, spoil func() fault, k check) *recorder {
 
 func faultless() fault { return fault{} }
 
+// checks are all rules there are: fixtures have all abilities.
+func checks() []check { return checksOf(&fixture{}) }
+
+// faults returns the adapters that break one rule each, for all rules.
+func faults() map[string]func() fault {
+	all := maps.Clone(commonFaults)
+	maps.Copy(all, recoveryFaults)
+	return all
+}
+
 func TestRun_CorrectAdapterPassesEveryCheck(t *testing.T) {
 	for _, k := range checks() {
 		t.Run(k.name, func(t *testing.T) {
@@ -38,7 +50,7 @@ func TestRun_CorrectAdapterPassesEveryCheck(t *testing.T) {
 }
 
 func TestRun_EachFaultFailsItsCheckAndNoOther(t *testing.T) {
-	for name, spoil := range faults {
+	for name, spoil := range faults() {
 		t.Run(name, func(t *testing.T) {
 			for _, k := range checks() {
 				r := outcome(t, spoil, k)
@@ -57,16 +69,23 @@ func TestRun_EveryCheckHasItsFault(t *testing.T) {
 		names = append(names, k.name)
 	}
 	slices.Sort(names)
-	if got := slices.Sorted(maps.Keys(faults)); !slices.Equal(got, names) {
+	if got := slices.Sorted(maps.Keys(faults())); !slices.Equal(got, names) {
 		t.Errorf("faults for %q, want for %q", got, names)
 	}
 }
 
 func TestRun_FailureNamesItsRule(t *testing.T) {
 	k := deliveryChecks[0]
-	r := outcome(t, faults[k.name], k)
+	r := outcome(t, faults()[k.name], k)
 	if log := strings.Join(r.lines(), "\n"); !strings.Contains(log, k.clause) {
 		t.Errorf("the log does not say %q:\n%s", k.clause, log)
+	}
+}
+
+func TestRun_RecoveryIsCheckedOnlyOfAStore(t *testing.T) {
+	plain := struct{ adapter.Adapter }{&fixture{}}
+	if got, want := len(checks())-len(checksOf(plain)), len(recoveryChecks); got != want || want == 0 {
+		t.Errorf("a store has %d checks more, want %d", got, want)
 	}
 }
 

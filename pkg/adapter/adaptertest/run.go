@@ -31,10 +31,18 @@ type check struct {
 	run    func(*trial)
 }
 
-// checks are all rules, in the order in which they run.
-func checks() []check {
+// checksOf are all rules that concern an adapter, in the order in which they run.
+func checksOf(a adapter.Adapter) []check {
+	if _, ok := a.(adapter.RecoveryStore); ok {
+		return append(commonChecks(), recoveryChecks...)
+	}
+	return commonChecks()
+}
+
+// commonChecks are the rules for every adapter.
+func commonChecks() []check {
 	return slices.Concat(deliveryChecks, addressChecks, joinChecks, publishChecks, closeChecks,
-		contentChecks, roomChecks, outageChecks)
+		contentChecks, requestChecks, roomChecks, outageChecks)
 }
 
 // Run checks the backend, each rule in a subtest. It takes some seconds. It must
@@ -43,7 +51,7 @@ func Run(t *testing.T, c Config) {
 	if c.New == nil {
 		t.Fatal("adaptertest: Config.New is nil")
 	}
-	for _, k := range checks() {
+	for _, k := range checksOf(c.New(t)) {
 		t.Run(k.name, func(t *testing.T) { try(t, c, k) })
 	}
 }
