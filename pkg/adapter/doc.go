@@ -28,7 +28,20 @@
 //     and the link connects by itself later. Implement [Reporter], so that
 //     operators see it.
 //  8. If a broadcast need not visit every node, implement [RoomObserver].
-//  9. Call adaptertest.Run in a test. It names the rule that is broken.
+//  9. Requests and responses are messages like others: the server puts answers
+//     together and knows who is to answer. Implement [NodeCounter] only if members
+//     of another make, which send no heartbeats, use the backend too.
+//  10. Call adaptertest.Run in a test. It names the rule that is broken.
+//
+// # Keeping what clients miss
+//
+// A backend that has a log, such as a stream, can be a [RecoveryStore]. Then
+// broadcasts go through the log to every node, their sender's too: an offset must
+// mean that everything before it was delivered, which it cannot if a node serves
+// its own sockets first. Offsets are opaque to everybody else, who compares them
+// for equality only; what a client sends as one may be any text. Records are found
+// without a change and taken once. Rather than yield a log with a gap, fail with
+// [ErrNoOffset]: the client then starts afresh.
 //
 // Delivery is at most once: an adapter does not repeat what may have arrived, and
 // what is published while the backend is away may be lost.
