@@ -85,14 +85,50 @@ func (n *Namespace) findMissed(ctx context.Context, privateID, offset string) (*
 
 // finish reads what came after the first reading, up to what the namespace had
 // delivered when the socket became a receiver. If that is not found it lies
-// before: then the fan-out is still to bring what was read, and skip is the
-// offset up to which it is to be left out.
-func (c *catchUp) finish(ctx context.Context, delivered string) (skip string, err error) {
-	messages, bytes, offset := len(c.messages), c.bytes, c.offset
+// before: then what the first reading has found is still to be delivered, and ahead
+// is true.
+func (c *catchUp) finish(ctx context.Context, delivered string) (ahead bool, err error) {
+	messages := len(c.messages)
 	found, err := c.read(ctx, delivered)
 	if err != nil || found {
-		return "", err
+		return false, err
 	}
-	c.messages, c.bytes = c.messages[:min(messages, len(c.messages))], bytes
-	return offset, nil
+	c.messages = c.messages[:min(messages, len(c.messages))]
+	return true, nil
+}
+
+// expect makes s wait for the delivery of an offset that its client knows. The caller
+// holds delivering.
+func (n *Namespace) expect(s *Socket) {
+	if n.expected == nil {
+		n.expected = make(map[string][]*Socket)
+	}
+	until := s.recovery.until
+	n.expected[until] = append(n.expected[until], s)
+}
+
+// unexpect ends that wait.
+func (n *Namespace) unexpect(s *Socket) {
+	n.delivering.Lock()
+	defer n.delivering.Unlock()
+	until := s.recovery.until
+	rest := slices.DeleteFunc(n.expected[until], func(other *Socket) bool { return other == s })
+	if len(rest) == 0 {
+		delete(n.expected, until)
+	} else {
+		n.expected[until] = rest
+	}
+}
+
+// pass says that what has that offset has been given to the fan-out, whoever it was
+// for. The clients that were expecting it know everything up to it.
+func (n *Namespace) pass(offset string) {
+	n.delivering.Lock()
+	waiting := n.expected[offset]
+	delete(n.expected, offset)
+	n.delivering.Unlock()
+	for _, s := range waiting {
+		n.server.fanout.add(delivery{one: s, known: true})
+		close(s.recovery.passed)
+	}
 }

@@ -30,7 +30,8 @@ type delivery struct {
 	offset   string        // of a broadcast of the log
 	last     bool          // one's namespace ends with this message
 	close    bool          // one's whole session ends; there is no message
-	release  bool          // one is held until this message, which holds what it missed up to offset
+	release  bool          // one is held until this message, which holds what it missed
+	known    bool          // one's client knows what was logged before; there is no message
 	reached  chan struct{} // closed when it is this delivery's turn; there is no message
 }
 
@@ -165,7 +166,7 @@ func run(batch []delivery) int {
 }
 
 func (d *delivery) joinable() bool {
-	return !d.volatile && !d.last && !d.close && !d.release && d.reached == nil
+	return !d.volatile && !d.last && !d.close && !d.release && !d.known && d.reached == nil
 }
 
 // joins says whether next has the same receivers and terms as d.
@@ -223,6 +224,7 @@ func (f *fanout) writeOne(d *delivery, m *engine.Message) error {
 	switch {
 	case mode == held:
 		return f.intercept(d.one, d)
+	case d.known:
 	case d.close:
 		session.Close()
 	case d.last:

@@ -1,10 +1,6 @@
 package server
 
-import (
-	"time"
-
-	"github.com/roomcast/roomcast/internal/engine"
-)
+import "github.com/roomcast/roomcast/internal/engine"
 
 // The modes of a socket as a receiver.
 const (
@@ -13,24 +9,17 @@ const (
 	deaf             // nothing more may be sent: the client has left, or was told to
 )
 
-// skipPatience is how long what a client knows already may keep coming. A log that
-// was lost never brings its end.
-const skipPatience = 10 * time.Second
-
 // hold is what a socket gets while it catches up. Only the fan-out's goroutine
 // uses it.
 type hold struct {
-	kept     []kept
-	bytes    int64
-	released bool
-	skip     string // what is delivered up to this offset is known to the client
-	deadline time.Time
+	kept  []kept
+	bytes int64
 }
 
 // kept is one message that is kept aside.
 type kept struct {
 	message *engine.Message
-	offset  string // of a broadcast of the log
+	logged  bool
 }
 
 // hold keeps s from receiving, and fails when its client has gone. While a socket is
@@ -65,15 +54,13 @@ func (f *fanout) intercept(s *Socket, d *delivery) error {
 	switch {
 	case d.release:
 		f.release(s, d)
+	case d.known:
+		h.forgetLogged()
 	case d.close, d.last:
 		session.Close() // the client has no reply yet that could be followed by anything else
-	case h.skip != "" && d.offset != "":
-		f.leaveOut(s, d.offset)
-	case h.released:
-		return session.Send(d.message)
 	case d.volatile:
 	default:
-		h.kept = append(h.kept, kept{d.message, d.offset})
+		h.kept = append(h.kept, kept{d.message, d.offset != ""})
 		if h.bytes += int64(d.message.Size()); h.bytes > s.connection.server.options.MaxSendQueueBytes {
 			session.Close()
 		}
@@ -85,44 +72,24 @@ func (f *fanout) intercept(s *Socket, d *delivery) error {
 func (f *fanout) release(s *Socket, d *delivery) {
 	h := &s.recovery.hold
 	_ = s.connection.session.Send(d.message)
-	h.skip = d.offset
-	for _, k := range h.unknown() {
+	for _, k := range h.kept {
 		_ = s.connection.session.Send(k.message)
 	}
-	h.kept, h.released = nil, true
-	if h.skip == "" {
-		f.unhold(s)
-		return
-	}
-	h.deadline = time.Now().Add(skipPatience)
+	h.kept = nil
+	f.unhold(s)
 }
 
-// unknown returns what was kept aside and is not known to the client. It clears
-// skip when what is left out ends there.
-func (h *hold) unknown() []kept {
-	if h.skip == "" {
-		return h.kept
-	}
-	var unknown []kept
+// forgetLogged drops what was kept aside and came from the log: the client has it, or
+// will be sent it as missed.
+func (h *hold) forgetLogged() {
+	rest := h.kept[:0]
 	for _, k := range h.kept {
-		switch {
-		case h.skip == "" || k.offset == "":
-			unknown = append(unknown, k)
-		case k.offset == h.skip:
-			h.skip = ""
+		if k.logged {
+			h.bytes -= int64(k.message.Size())
+		} else {
+			rest = append(rest, k)
 		}
 	}
-	return unknown
-}
-
-// leaveOut passes over a broadcast that the client knows.
-func (f *fanout) leaveOut(s *Socket, offset string) {
-	h := &s.recovery.hold
-	switch {
-	case offset == h.skip:
-		h.skip = ""
-		f.unhold(s)
-	case h.released && time.Now().After(h.deadline):
-		s.connection.session.Close()
-	}
+	clear(h.kept[len(rest):])
+	h.kept = rest
 }

@@ -42,6 +42,7 @@ type Namespace struct {
 	log        adapter.RecoveryLink // nil without recovery
 	delivering sync.Mutex           // held while receivers of a broadcast of the log are resolved
 	delivered  string               // the last offset that was delivered
+	expected   map[string][]*Socket // by offset: who waits for its delivery; guarded by delivering
 
 	mu     sync.Mutex
 	users  int         // sockets of a dynamic namespace, also those that are connecting
@@ -213,6 +214,9 @@ func (n *Namespace) deliver(b *adapter.Broadcast, offset string) {
 	if err == nil && len(receivers) > 0 {
 		err = n.fanOut(&b.Packet, selection, receivers, except, offset)
 		n.announceApart(&b.Packet, receivers, except)
+	}
+	if offset != "" {
+		n.pass(offset)
 	}
 	if err != nil {
 		n.server.undeliverable.Add(1)

@@ -97,16 +97,21 @@ func (r *Recovery) retention() *adapter.Retention {
 type recovery struct {
 	comesBack credentials
 	privateID string
-	since     string // the offset up to which nothing was meant for the socket
-	delivered string // the offset at which a restored socket became a receiver
+	since     string        // the offset up to which nothing was meant for the socket
+	delivered string        // the offset at which a restored socket became a receiver
+	until     string        // the offset up to which its client was read what it missed
+	passed    chan struct{} // closed when that has been delivered, if that was after delivered
 	recovered bool
 	hold      hold
 }
 
-// begin notes from where on the socket receives.
-func (r *recovery) begin(delivered string) {
+// begin notes from where on the socket receives. The caller holds delivering.
+func (s *Socket) begin(delivered string) {
+	r := s.recovery
 	r.delivered = delivered
-	if !r.recovered {
+	if r.recovered {
+		s.namespace.expect(s)
+	} else {
 		r.since = delivered
 	}
 }
@@ -266,15 +271,19 @@ func (s *Socket) identify(r *adapter.Record, recovered bool) {
 }
 
 // reconnect connects a restored socket and sends what it missed. An error ends the
-// client's session: another connection of the client was faster, or too much came
-// meanwhile. It comes back and starts afresh.
+// client's session, and so another attempt of the client decides: another connection
+// of it was faster, too much came meanwhile, or the log could not be read.
 func (s *Socket) reconnect(c *catchUp) (err error) {
 	n, f := s.namespace, s.connection.server.fanout
 	ctx, cancel := n.server.withPatience(s.Context())
 	defer cancel()
+	if s.state.Load() == disconnected || !f.hold(s) {
+		return errGone
+	}
 	defer func() {
 		if err != nil {
 			f.deafen(s)
+			s.end(ForcedClose)
 			s.connection.session.Close()
 		}
 		n.server.recoveries.count(err)
@@ -282,15 +291,14 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 	if _, err := n.log.Take(ctx, c.record.PrivateID); err != nil {
 		return err
 	}
-	if !f.hold(s) {
-		return errGone
-	}
-	s.connection.settled()
+	s.recovery.until, s.recovery.passed = c.offset, make(chan struct{})
 	if !s.register() {
+		s.keepRecord(c.record)
 		return errGone
 	}
-	skip, err := c.finish(ctx, s.recovery.delivered)
-	if err != nil {
+	defer n.unexpect(s)
+	s.connection.settled()
+	if err := s.catchUp(ctx, c); err != nil {
 		return err
 	}
 	if err := n.interest.announce(ctx, c.record.Rooms); err != nil {
@@ -300,8 +308,24 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 	if err != nil {
 		return err
 	}
-	f.add(delivery{one: s, message: engine.Join(append(c.messages, reply)), release: true, offset: skip})
+	f.add(delivery{one: s, message: engine.Join(append(c.messages, reply)), release: true})
 	return nil
+}
+
+// catchUp completes what was missed until s became a receiver. If the client knows
+// more than this node has delivered, it waits for those deliveries, since what s is
+// sent until then the client knows.
+func (s *Socket) catchUp(ctx context.Context, c *catchUp) error {
+	ahead, err := c.finish(ctx, s.recovery.delivered)
+	if err != nil || !ahead {
+		return err
+	}
+	select {
+	case <-s.recovery.passed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("server: wait for deliveries: %w", context.Cause(ctx))
+	}
 }
 
 // record returns what is kept of s, which has just ended, or nil if its client
@@ -318,10 +342,14 @@ func (s *Socket) record(before int32) *adapter.Record {
 
 // save keeps the record of a client that may come back.
 func (s *Socket) save(record *adapter.Record) {
+	record.Data = s.encodeData()
+	s.keepRecord(record)
+}
+
+func (s *Socket) keepRecord(record *adapter.Record) {
 	n := s.namespace
 	ctx, cancel := context.WithTimeout(n.server.base, leaveTimeout)
 	defer cancel()
-	record.Data = s.encodeData()
 	if err := n.log.Save(ctx, record); err != nil {
 		n.server.log.Warn("client cannot recover", "namespace", clip(n.name), "socket", s.id, "error", err)
 	}

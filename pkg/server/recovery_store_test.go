@@ -80,7 +80,7 @@ func recoveringInBubble(t *testing.T, options server.Options, test func(t *testi
 }
 
 // intervene makes before be asked before each step: "save", "find", "take",
-// "missed" and, for each broadcast that is read, "read".
+// "missed"; after a record was "taken"; and, for each broadcast, after it was "read".
 func (s *store) intervene(before func(step, privateID string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,15 +119,23 @@ func (s *store) lag() {
 	}
 }
 
-// flow passes on the next n deliveries of each topic; all, and those to come, when n
-// is negative.
-func (s *store) flow(n int) {
+// open lets deliveries pass again, those that wait first.
+func (s *store) open() {
 	s.mu.Lock()
 	valves := s.valves
 	s.mu.Unlock()
 	for _, v := range valves {
-		v.flow(n)
+		v.flow(0, true)
 	}
+}
+
+// flow waits for the next n deliveries of the namespace "/" and passes them on.
+func (s *store) flow(t testing.TB, n int) {
+	t.Helper()
+	s.mu.Lock()
+	v := s.valves[0]
+	s.mu.Unlock()
+	eventually(t, "deliveries", func() bool { return v.flow(n, false) })
 }
 
 // valve keeps deliveries back while it is closed.
@@ -155,17 +163,22 @@ func (v *valve) shut() {
 	v.closed = true
 }
 
-func (v *valve) flow(n int) {
+// flow passes on n deliveries if there are as many, or all that there are and those
+// to come.
+func (v *valve) flow(n int, all bool) (done bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if n < 0 {
+	if all {
 		v.closed, n = false, len(v.waiting)
 	}
-	n = min(n, len(v.waiting))
+	if len(v.waiting) < n {
+		return false
+	}
 	for _, m := range v.waiting[:n] {
 		v.deliver(m)
 	}
 	v.waiting = v.waiting[n:]
+	return true
 }
 
 // storeLink is a link whose steps are announced.
@@ -194,7 +207,11 @@ func (l *storeLink) Take(ctx context.Context, privateID string) (*adapter.Record
 	if err := l.store.step("take", privateID); err != nil {
 		return nil, err
 	}
-	return l.RecoveryLink.Take(ctx, privateID)
+	r, err := l.RecoveryLink.Take(ctx, privateID)
+	if err == nil {
+		err = l.store.step("taken", privateID)
+	}
+	return r, err
 }
 
 func (l *storeLink) Missed(ctx context.Context, offset string) iter.Seq2[*adapter.Message, error] {

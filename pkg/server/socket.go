@@ -343,7 +343,7 @@ func (s *Socket) register() bool {
 		// What is delivered from now on is for s, and nothing before.
 		s.namespace.delivering.Lock()
 		defer s.namespace.delivering.Unlock()
-		s.recovery.begin(s.namespace.delivered)
+		s.begin(s.namespace.delivered)
 	}
 	s.namespace.add(s)
 	for room := range s.rooms {
