@@ -134,35 +134,44 @@ func (n *Namespace) serveEvent(r *adapter.Request, answer func(*adapter.Response
 		answer(&adapter.Response{Done: true})
 		return
 	}
-	accepted := n.events.add(n.server.tasks, func() {
-		for i, handle := range list {
-			result := n.runServerSide(handle, r)
-			if i == 0 {
-				answer(&adapter.Response{Done: true, Answer: result})
-			}
-		}
-	})
+	accepted := n.events.add(n.server.tasks, func() { n.runServerSide(list, r, answer) })
 	if !accepted {
 		n.server.undeliverable.Add(1)
 		n.server.log.Warn("event of another node dropped: too many wait", "namespace", clip(n.name), "event", clip(string(name)))
 	}
 }
 
-// runServerSide runs one handler and returns the answer.
-func (n *Namespace) runServerSide(handle serverSideHandler, r *adapter.Request) *packet.Packet {
+// runServerSide runs the handlers of one event. The first one's result is answered.
+func (n *Namespace) runServerSide(list []serverSideHandler, r *adapter.Request, answer func(*adapter.Response)) {
 	var result any
 	err := errExit
-	n.guard("server-side event", func() error {
-		var values []packet.Raw
-		if values, err = r.Packet.Args(); err == nil {
-			result, err = handle(n.server.life, Args{values: values})
+	defer func() { // also when the handler has ended the goroutine
+		answer(&adapter.Response{Done: true, Answer: n.serverSideAnswer(result, err)})
+		if rest := list[1:]; len(rest) > 0 {
+			n.runServerSide(rest, r, func(*adapter.Response) {})
 		}
+	}()
+	n.guard("server-side event", func() error {
+		values, malformed := r.Packet.Args()
+		if malformed != nil {
+			err = malformed
+			return err
+		}
+		result, err = list[0](n.server.life, Args{values: values})
 		return err
 	})
-	if err != nil {
-		result = refusalOf(err)
+}
+
+// serverSideAnswer encodes what a handler has returned; nil is no argument.
+func (n *Namespace) serverSideAnswer(result any, err error) *packet.Packet {
+	var args []any
+	switch {
+	case err != nil:
+		args = []any{refusalOf(err)}
+	case result != nil:
+		args = []any{result}
 	}
-	data, attachments, err := packet.MarshalArgs(result)
+	data, attachments, err := packet.MarshalArgs(args...)
 	if err != nil {
 		n.server.log.Error("answer to another node is not sent", "namespace", clip(n.name), "error", clip(err.Error()))
 		return nil
