@@ -20,7 +20,7 @@ var columns = [...]struct {
 	single:   {"one node", transports[:2], 1, startOne},
 	inMemory: {"three in memory", transports[:2], 1, startOnMemory},
 	onRedis:  {"three on Redis", transports, 1, startOnRedis},
-	mixed:    {"two and two Node.js servers on Redis", transports[:2], 2, startMixed},
+	mixed:    {"two beside two Node.js servers on Redis", transports[:2], 2, startMixed},
 }
 
 const (

@@ -17,7 +17,7 @@ import (
 )
 
 // scriptLimit ends a script that hangs; its own waits are much shorter.
-const scriptLimit = 3 * time.Minute
+const scriptLimit = 8 * time.Minute
 
 // script is a running Node.js process.
 type script struct {

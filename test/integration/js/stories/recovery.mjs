@@ -1,7 +1,7 @@
 // Clients that come back: they are who they were, and hear what they missed.
 
 import assert from "node:assert/strict";
-import { ask, connected, Inbox, next, refused } from "../stage.mjs";
+import { ask, connected, eventually, Inbox, next, refused } from "../stage.mjs";
 import { upgraded, watcher } from "./lives.mjs";
 
 // Each event of a server with recovery ends with its offset, a text.
@@ -77,7 +77,7 @@ export async function recoveryInFlow(stage) {
     for (; !over; n++) await ask(speaker, "broadcast", { to: ["flow"] }, "flow", s, n);
     return n;
   }));
-  for (const { heard } of clients) while (heard.length === 0) await new Promise((resolve) => setTimeout(resolve, 1)); // the first has an offset
+  await eventually(() => assert.ok(clients.every(({ heard }) => heard.length > 0), "each client has an offset"));
   for (let round = 0; round < 5; round++) {
     for (const [i, { socket }] of clients.entries()) {
       await drop(socket, left);
