@@ -175,10 +175,12 @@ func TestSocket_VolatileAndCompressSelectTheSocket(t *testing.T) {
 		for i, own := range []server.Broadcast{
 			socket.Volatile(), socket.Compress(false), socket.Compress(true).Volatile(), socket.Volatile().Local(), socket.Compress(false).Except("nobody"),
 		} {
+			synctest.Wait() // connections are idle, so that volatile events are sent
 			if err := own.Emit("own", i); err != nil {
 				t.Fatal(err)
 			}
 			self.Expect(fmt.Sprintf(`2["own",%d]`, i))
+			synctest.Wait()
 			if err := own.To("a").Emit("others", i); err != nil {
 				t.Fatal(err)
 			}
