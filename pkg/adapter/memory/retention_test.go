@@ -1,7 +1,6 @@
 package memory_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -204,25 +203,6 @@ func TestJoinRecoverable_WhatIsKeptSurvivesTheLastClose(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		wantGap(t, after, got.offsets[0])
 		wantRecord(t, after, "p", adapter.ErrNoRecord)
-	})
-}
-
-// A bubble ends only when nothing waits any more: a timer that is left behind
-// would be seen here.
-func TestClose_LastOneStopsTheTimer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		backend := memory.New()
-		for range 3 {
-			a, b := joinLog(t, backend, "/a", "a", ample, nil), joinLog(t, backend, "/b", "b", ample, nil)
-			publish(t, a, event("x"))
-			save(t, b, "p")
-			for _, link := range []adapter.Link{a, b, a} {
-				if err := link.Close(context.Background()); err != nil {
-					t.Error(err)
-				}
-			}
-			time.Sleep(ample.Window - time.Second)
-		}
 	})
 }
 
