@@ -105,7 +105,7 @@ func (tr *trial) step(i int) {
 			tr.Errorf("step %d: take %s: got %v, want it there: %t", i, id, err, want)
 		}
 	case 5:
-		time.Sleep(time.Duration(tr.IntN(15)) * time.Second)
+		<-time.NewTimer(time.Duration(tr.IntN(15)) * time.Second).C
 	default:
 		tr.compare(i)
 	}
