@@ -26,3 +26,31 @@ func TestAllocations_NoneOfABroadcastPerReceiver(t *testing.T) {
 		t.Errorf("a broadcast to 1,000 sockets allocates %v times, to 10 %v times", many, few)
 	}
 }
+
+// What FetchSockets allocates is in proportion to the sockets that it returns, not
+// to those that there are.
+func TestAllocations_FetchSocketsInProportionToTheAnswer(t *testing.T) {
+	const most = 60 // for each socket: its handshake is decoded and encoded
+	for _, clients := range []int{300, 3000} {
+		servers, _ := crowds(t, 3, clients/3)
+		ns := servers[0].Of("/")
+		var fetched int
+		fetch := func(b server.Broadcast) float64 {
+			return testing.AllocsPerRun(10, func() {
+				sockets, err := b.FetchSockets(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				fetched = len(sockets)
+			})
+		}
+		all := fetch(ns.All())
+		if t.Logf("%d sockets: %v allocations", fetched, all); fetched != clients || all > float64(most*clients+500) {
+			t.Errorf("FetchSockets of %d sockets allocates %v times", fetched, all)
+		}
+		one := fetch(ns.To(servers[1].Of("/").Sockets()[0].ID()))
+		if t.Logf("one of %d: %v allocations", clients, one); fetched != 1 || one > 200 {
+			t.Errorf("FetchSockets of one of %d sockets allocates %v times", clients, one)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	gosync "sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -366,6 +367,7 @@ func TestCallAll_InventedAcknowledgementsAreIgnored(t *testing.T) {
 			acknowledge(liar, id, `"once"`)
 		}
 		liar.ExpectNothing("/")
+		synctest.Wait()
 		counted(t, answers, 2, 1)
 		answerCall(t, honest, `["ask"]`, `"honest"`)
 		if got, err := answers.Wait(); err != nil || !slices.Equal(got, []string{"once", "honest"}) {
@@ -408,6 +410,62 @@ func TestCallAll_OnAnyOutgoingThatExitsDoesNotDeafenTheNode(t *testing.T) {
 		survivor.Expect(`2["after"]`)
 		_ = victim
 	})
+}
+
+// Calls of all nodes at a time, to clients of which some answer, some do not and
+// some go: each call ends, with as many answers as it counts.
+func TestCallAll_ManyAtATimeWhileClientsComeAndGo(t *testing.T) {
+	inCluster(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
+		const clients, callsEach = 8, 30
+		var reading, calling gosync.WaitGroup
+		var all []*rawclient.Client
+		for i := range 3 * clients {
+			c, _ := nodes[i%3].member(t)
+			all = append(all, c)
+			reading.Go(func() { behave(c, i) })
+		}
+		for _, n := range nodes {
+			calling.Go(func() {
+				for i := range callsEach {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i%4)*100*time.Millisecond)
+					answers := server.CallAll[int](ctx, n.Of("/").All(), "ask", i)
+					got, err := answers.Wait()
+					expected, received := answers.Counts()
+					if received != len(got) || received > expected || (err == nil) != (received == expected) {
+						t.Errorf("got %d answers, counted %d of %d, %v", len(got), received, expected, err)
+					}
+					var missing *server.PartialError
+					if err != nil && (!errors.As(err, &missing) || missing.Received != received || missing.Expected != expected) {
+						t.Errorf("got %v", err)
+					}
+					cancel()
+				}
+			})
+		}
+		calling.Wait()
+		for _, c := range all {
+			c.Close()
+		}
+		reading.Wait()
+	})
+}
+
+// behave reads as client i does: it answers each call, only some, or goes after a few.
+func behave(c *rawclient.Client, i int) {
+	for n := 0; ; n++ {
+		_, data, err := c.Conn().ReadMessage()
+		if err != nil {
+			return
+		}
+		id, _, ok := strings.Cut(strings.TrimPrefix(string(data), "42"), "[")
+		switch {
+		case !ok || i%4 == 1 && n%3 == 0:
+		case i%4 == 2 && n == 10*i:
+			c.Close()
+		default:
+			acknowledge(c, id, fmt.Sprint(i))
+		}
+	}
 }
 
 func TestCallAll_FiveThousandSocketsOnTwoNodes(t *testing.T) {

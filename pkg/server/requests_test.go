@@ -531,6 +531,39 @@ func TestRequests_DeadNodeIsGivenUp(t *testing.T) {
 	}
 }
 
+// away is a bus whose backend is not reached.
+type away struct {
+	adapter.Adapter
+	state atomic.Int32
+}
+
+func (a *away) Status() adapter.Status { return adapter.Status{State: adapter.State(a.state.Load())} }
+
+// While the backend is known to be away nobody waits, and this node serves its own.
+func TestRequests_WithoutTheBackendEndAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &away{Adapter: memory.New()}
+		// Nodes look at the status of their own adapter, which a wire would hide.
+		var servers []*server.Server
+		for range 2 {
+			s, err := server.New(server.Options{Adapter: bus, Logger: quiet})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = s.Shutdown(context.Background()) }()
+			servers = append(servers, s)
+		}
+		time.Sleep(time.Second)
+		bus.state.Store(int32(adapter.Degraded))
+		for name, call := range calls {
+			begin := time.Now()
+			if partial(t, call(t.Context(), servers[0].Of("/")), server.ErrDegraded, servers[1].NodeID()); time.Since(begin) != 0 {
+				t.Errorf("%s took %v", name, time.Since(begin))
+			}
+		}
+	})
+}
+
 func TestRequests_NodeThatLeavesIsNotWaitedFor(t *testing.T) {
 	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		nodes[1].mute()
