@@ -335,6 +335,7 @@ func TestCallAll_PendingAcknowledgementsAreBounded(t *testing.T) {
 			server.CallAll[int](ctx, ns.All(), "ask", i)
 			expectCall(t, lazy, fmt.Sprintf(`["ask",%d]`, i))
 		}
+		synctest.Wait()
 		busy, _ := nodes[1].member(t)
 		answers := server.CallAll[int](t.Context(), ns.All(), "third")
 		answerCall(t, busy, `["third"]`, "3")
