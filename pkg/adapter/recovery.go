@@ -54,8 +54,11 @@ type RecoveryLink interface {
 
 // Retention bounds what a RecoveryStore keeps for one topic.
 type Retention struct {
-	// Window is how long records and broadcasts are kept.
+	// Window is how long records are kept.
 	Window time.Duration
+	// Unnoticed is how long a client may have been gone when its record is saved.
+	// Broadcasts are kept for Window and that.
+	Unnoticed time.Duration
 	// MaxRecords is the largest number of records that a node keeps, of all its
 	// topics together; the oldest go first.
 	MaxRecords int

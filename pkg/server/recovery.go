@@ -83,13 +83,16 @@ func (r *Recovery) validate(a adapter.Adapter) error {
 	return nil
 }
 
-// retention is what the adapter is told of it.
-func (r *Recovery) retention() *adapter.Retention {
+// retention is what the adapter is told of it. What a client misses begins before
+// the missing answer to a ping is noticed.
+func (o *Options) retention() *adapter.Retention {
+	r := o.Recovery
 	if r == nil {
 		return nil
 	}
 	return &adapter.Retention{
-		Window: r.MaxDisconnectionDuration, MaxRecords: r.MaxRecords, MaxRecordBytes: r.MaxRecordBytes, MaxLogBytes: r.MaxLogBytes,
+		Window: r.MaxDisconnectionDuration, Unnoticed: cmp.Or(o.PingInterval, 25*time.Second) + cmp.Or(o.PingTimeout, 20*time.Second),
+		MaxRecords: r.MaxRecords, MaxRecordBytes: r.MaxRecordBytes, MaxLogBytes: r.MaxLogBytes,
 	}
 }
 

@@ -74,7 +74,7 @@ func New(options Options) (*Server, error) {
 	s.cluster, err = cluster.Start(s.base, cluster.Options{
 		Adapter: options.Adapter, Logger: options.Logger,
 		HeartbeatInterval: options.HeartbeatInterval, HeartbeatTimeout: options.HeartbeatTimeout,
-		RequestTimeout: options.RequestTimeout, Recovery: options.Recovery.retention(),
+		RequestTimeout: options.RequestTimeout, Recovery: options.retention(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", errors.Join(err, e.Close(s.base)))

@@ -86,7 +86,7 @@ func (g *broadcastLog) keep(m *adapter.Message) {
 	g.bytes += e.size
 	g.trim(now)
 	if g.entries.count == 1 {
-		g.adapter.sweeper.wake(g.retention.Window)
+		g.adapter.sweeper.wake(g.window())
 	}
 }
 
@@ -94,7 +94,7 @@ func (g *broadcastLog) keep(m *adapter.Message) {
 func (g *broadcastLog) trim(now time.Duration) {
 	for g.entries.count > 0 {
 		e := g.entries.at(0)
-		if g.bytes <= g.retention.MaxLogBytes && now-e.at < g.retention.Window {
+		if g.bytes <= g.retention.MaxLogBytes && now-e.at < g.window() {
 			return
 		}
 		g.bytes -= e.size
@@ -111,7 +111,7 @@ func (g *broadcastLog) sweep(now time.Duration) (stay time.Duration, left bool) 
 	if g.entries.count == 0 {
 		return 0, false
 	}
-	return g.entries.at(0).at + g.retention.Window - now, true
+	return g.entries.at(0).at + g.window() - now, true
 }
 
 func (g *broadcastLog) isEmpty() bool {
@@ -204,3 +204,6 @@ func (g *broadcastLog) missed(ctx context.Context, offset string, yield func(*ad
 		number += uint64(n)
 	}
 }
+
+// window is how long broadcasts are kept.
+func (g *broadcastLog) window() time.Duration { return g.retention.Window + g.retention.Unnoticed }

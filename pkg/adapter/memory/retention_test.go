@@ -52,6 +52,22 @@ func TestLog_EndsWithItsWindow(t *testing.T) {
 	})
 }
 
+func TestLog_IsKeptLongerThanRecordsByWhatGoesUnnoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := ample
+		late.Unnoticed = 45 * time.Second
+		link := joinLog(t, memory.New(), "/", "a", late, nil)
+		publish(t, link, event("lost"))
+		time.Sleep(45 * time.Second) // until the client's silence is noticed
+		save(t, link, "private")
+		time.Sleep(59 * time.Second)
+		wantRecord(t, link, "private", nil)
+		wantMissed(t, link, link.Start(), "lost")
+		time.Sleep(time.Second)
+		wantGap(t, link, link.Start())
+	})
+}
+
 func TestLog_EndsWithItsBytes(t *testing.T) {
 	var got journal
 	some := ample
