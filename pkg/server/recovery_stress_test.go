@@ -23,7 +23,7 @@ const (
 	stormNodes    = 2
 	stormEmitters = 4 // on each node
 	stormClients  = 6
-	stormCuts     = 60 // of each client
+	stormCuts     = 40 // of each client
 )
 
 // storm is what the clients of a storm share.
