@@ -531,6 +531,47 @@ func TestRequests_DeadNodeIsGivenUp(t *testing.T) {
 	}
 }
 
+// What another program's node answers may be anything: it is an error of its own
+// part, and nothing else.
+func TestRequests_GarbageOfAnotherNodeIsAnError(t *testing.T) {
+	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+		here, _ := nodes[0].member(t)
+		there, id := nodes[1].member(t)
+		for _, garbage := range []string{"", "garbage", "{", "[1", "7", `"text"`, `[{"_placeholder":true,"num":3}]`, `{"headers":7,"query":[],"auth":1}`, "\xff\xfe"} {
+			nodes[1].wire.drop(func(m *adapter.Message) bool {
+				if r := m.Response; r != nil {
+					for i := range r.Sockets {
+						r.Sockets[i].Handshake, r.Sockets[i].Data = []byte(garbage), []byte(garbage)
+					}
+					if r.Answer != nil {
+						r.Answer.Data, r.Answer.Attachments = []byte(garbage), nil
+					}
+				}
+				return false
+			})
+			sockets, err := nodes[0].To(id).FetchSockets(t.Context())
+			if err != nil || len(sockets) != 1 {
+				t.Fatalf("%q: got %d sockets, %v", garbage, len(sockets), err)
+			}
+			if _, err := sockets[0].Handshake(); err != nil && !errors.Is(err, server.ErrArguments) {
+				t.Errorf("%q: Handshake fails with %v, want ErrArguments", garbage, err)
+			}
+			var data struct{ X int }
+			if err := sockets[0].DecodeData(&data); err != nil && !errors.Is(err, server.ErrArguments) {
+				t.Errorf("%q: DecodeData fails with %v, want ErrArguments", garbage, err)
+			}
+			answers := server.CallAll[struct{ X int }](t.Context(), nodes[0].Of("/").All(), "ask")
+			answerCall(t, here, `["ask"]`, `{"X":1}`)
+			answerCall(t, there, `["ask"]`, "2")
+			got, err := answers.Wait()
+			if len(got) == 0 || len(got) == 1 && !errors.Is(err, server.ErrArguments) {
+				t.Errorf("%q: CallAll got %v, %v", garbage, got, err)
+			}
+			counted(t, answers, 2, 2)
+		}
+	})
+}
+
 // away is a bus whose backend is not reached.
 type away struct {
 	adapter.Adapter
