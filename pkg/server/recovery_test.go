@@ -377,17 +377,23 @@ func TestRecovery_WindowIsAsLongAsItSays(t *testing.T) {
 	}
 }
 
-// An event that came while the client was believed to be there may be gone before
-// the record is.
-func TestRecovery_GapInTheLogIsAFreshStart(t *testing.T) {
-	recoveringInBubble(t, server.Options{PingInterval: time.Hour}, func(t *testing.T, s *server.Server, kept *store, dial rawclient.Dialer) {
+// The window begins when the node notices that the client is gone. What was emitted
+// since the connection broke is kept too.
+func TestRecovery_EventsSinceTheConnectionBrokeAreKept(t *testing.T) {
+	recoveringInBubble(t, server.Options{WriteTimeout: time.Hour}, func(t *testing.T, s *server.Server, kept *store, dial rawclient.Dialer) {
 		w := wander(t, pipeURL, "/", dial)
-		emit(t, s, 1, 2)
+		emit(t, s, 1)
 		w.events(`2["n",1]`)
-		time.Sleep(time.Minute)
-		w.cut(kept)
-		time.Sleep(time.Minute + time.Second)
-		w.afresh(pipeURL)
+		broke := time.Now()
+		emit(t, s, 2)
+		<-kept.saved // nobody reads or answers any more
+		if noticed := time.Since(broke); noticed < 20*time.Second {
+			t.Fatalf("noticed after %v; this test needs a client that is silent", noticed)
+		}
+		emit(t, s, 3)
+		time.Sleep(2*time.Minute - time.Millisecond)
+		w.Close()
+		w.recovers(pipeURL, `2["n",2]`, `2["n",3]`)
 		w.Close()
 	})
 }
