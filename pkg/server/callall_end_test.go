@@ -18,7 +18,7 @@ import (
 func TestCallAll_WhatCameIsKeptWhenTheTimeIsOver(t *testing.T) {
 	for name, at := range map[string]int{"own client": 0, "another node's": 1} {
 		t.Run(name, func(t *testing.T) {
-			inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+			inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 				quick, _ := nodes[0].member(t)
 				slow, _ := nodes[at].member(t)
 				begin := time.Now()
@@ -45,7 +45,7 @@ func TestCallAll_WhatCameIsKeptWhenTheTimeIsOver(t *testing.T) {
 }
 
 func TestCallAll_CancelEndsTheWaitWithItsCause(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		nodes[0].member(t)
 		nodes[1].member(t)
 		cause := errors.New("enough")
@@ -75,7 +75,7 @@ func TestCallAll_ClientThatGoesEndsItsPart(t *testing.T) {
 	} {
 		for _, at := range []int{0, 1} {
 			t.Run(fmt.Sprint(name, " on node ", at), func(t *testing.T) {
-				inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+				inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 					stays, _ := nodes[0].member(t)
 					leaver, _ := nodes[at].member(t, "leaver")
 					begin := time.Now()
@@ -96,7 +96,7 @@ func TestCallAll_ClientThatGoesEndsItsPart(t *testing.T) {
 
 // The answers of a dead node's clients that came before count.
 func TestCallAll_NodeThatDiesIsNamed(t *testing.T) {
-	inCluster(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
 		here, _ := nodes[0].member(t)
 		first, _ := nodes[2].member(t)
 		second, _ := nodes[2].member(t)
@@ -122,7 +122,7 @@ func TestCallAll_NodeThatDiesIsNamed(t *testing.T) {
 }
 
 func TestCallAll_WithoutReceiversEndsAtOnce(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		begin := time.Now()
 		answers := server.CallAll[string](t.Context(), nodes[0].To("nobody"), "ask")
 		if got, err := answers.Wait(); err != nil || len(got) != 0 || time.Since(begin) != 0 {
@@ -149,7 +149,7 @@ func TestCallAll_WhatCannotBeSentIsTheError(t *testing.T) {
 }
 
 func TestCallAll_AnswersThatDoNotDecodeAreReported(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		here, _ := nodes[0].member(t)
 		there, _ := nodes[1].member(t)
 		answers := server.CallAll[int](t.Context(), nodes[0].Of("/").All(), "ask")
@@ -170,7 +170,7 @@ func TestCallAll_AnswersThatDoNotDecodeAreReported(t *testing.T) {
 
 // A socket that owes too many acknowledgements is not asked for more, and the others are.
 func TestCallAll_PendingAcknowledgementsAreBounded(t *testing.T) {
-	inCluster(t, 2, server.Options{MaxPendingAcks: 2}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{MaxPendingAcks: 2}, func(t *testing.T, nodes []node) {
 		lazy, _ := nodes[0].member(t)
 		ns := nodes[0].Of("/")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -199,7 +199,7 @@ func TestCallAll_PendingAcknowledgementsAreBounded(t *testing.T) {
 // Calls of all nodes at a time, to clients of which some answer, some do not and
 // some go: each call ends, with as many answers as it counts.
 func TestCallAll_ManyAtATimeWhileClientsComeAndGo(t *testing.T) {
-	inCluster(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
 		const clients, callsEach = 8, 30
 		var reading, calling gosync.WaitGroup
 		var all []*rawclient.Client

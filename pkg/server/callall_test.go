@@ -16,7 +16,7 @@ import (
 )
 
 func TestCallAll_GathersTheAnswersOfTheSelectionOnAllNodes(t *testing.T) {
-	inCluster(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
 		var called []*rawclient.Client
 		for _, n := range nodes {
 			c, _ := n.member(t, "a")
@@ -48,7 +48,7 @@ func TestCallAll_GathersTheAnswersOfTheSelectionOnAllNodes(t *testing.T) {
 
 // The reader of Each has an answer before the slower clients have given theirs.
 func TestCallAll_EachYieldsAnswersAsTheyCome(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		var clients []*rawclient.Client
 		for i := range 4 {
 			c, _ := nodes[i%2].member(t)
@@ -90,7 +90,7 @@ func TestCallAll_EachYieldsAnswersAsTheyCome(t *testing.T) {
 }
 
 func TestCallAll_BinaryAndSeveralArguments(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		for _, n := range nodes {
 			c, _ := n.member(t, "only")
 			answers := server.CallAll[server.Args](t.Context(), nodes[0].To("only"), "ask", []byte("question"))
@@ -123,7 +123,7 @@ func TestCallAll_BinaryAndSeveralArguments(t *testing.T) {
 
 // A handler may wait for an answer of its own client, which is among the receivers.
 func TestCallAll_FromAHandlerOfAReceiver(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		ns := nodes[0].Of("/")
 		server.Handle(ns, "poll", func(ctx context.Context, _ *server.Socket, _ struct{}) (int, error) {
 			got, err := server.CallAll[int](ctx, ns.All(), "ask").Wait()
@@ -139,7 +139,7 @@ func TestCallAll_FromAHandlerOfAReceiver(t *testing.T) {
 }
 
 func TestCallAll_HasItsPlaceAmongWhatAGoroutineEmits(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		here, _ := nodes[0].member(t)
 		there, _ := nodes[1].member(t)
 		var all []*server.Answers[int]
@@ -166,7 +166,7 @@ func TestCallAll_HasItsPlaceAmongWhatAGoroutineEmits(t *testing.T) {
 // Nobody's acknowledgement counts twice, and one with an id that was not given out
 // counts for nothing.
 func TestCallAll_InventedAcknowledgementsAreIgnored(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		liar, _ := nodes[1].member(t)
 		honest, _ := nodes[1].member(t)
 		for id := range 20 {
@@ -190,7 +190,7 @@ func TestCallAll_InventedAcknowledgementsAreIgnored(t *testing.T) {
 // A receiver of too many binary parts would drop its connection; its node has no
 // receivers then.
 func TestCallAll_TooManyAttachmentsForAnotherNode(t *testing.T) {
-	inCluster(t, 1, server.Options{MaxAttachments: 20}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 1, server.Options{MaxAttachments: 20}, func(t *testing.T, nodes []node) {
 		strict, stop := startNode(t, server.Options{Adapter: nodes[0].wire.Adapter})
 		defer stop()
 		time.Sleep(time.Second)
@@ -207,7 +207,7 @@ func TestCallAll_TooManyAttachmentsForAnotherNode(t *testing.T) {
 // A function of OnAnyOutgoing that ends its goroutine does not end the delivery of
 // what other nodes send.
 func TestCallAll_OnAnyOutgoingThatExitsDoesNotDeafenTheNode(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		nodes[1].Of("/").OnAnyOutgoing(func(_ *server.Socket, event string, _ server.Args) {
 			if event == "fatal" {
 				runtime.Goexit()

@@ -16,7 +16,7 @@ import (
 // lone runs one node with one client in a bubble.
 func lone(t *testing.T, options server.Options, test func(t *testing.T, n node, c *rawclient.Client, s *server.Socket)) {
 	t.Helper()
-	inCluster(t, 1, options, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 1, options, func(t *testing.T, nodes []node) {
 		c, _ := nodes[0].member(t)
 		test(t, nodes[0], c, nodes[0].Of("/").Sockets()[0])
 	})
@@ -175,7 +175,7 @@ func TestUseEvent_ErrorDropsTheEventAndNothingElse(t *testing.T) {
 }
 
 func TestUseEvent_PanicEndsThatSocketOnly(t *testing.T) {
-	inCluster(t, 1, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 1, server.Options{}, func(t *testing.T, nodes []node) {
 		victim, _ := nodes[0].member(t)
 		other, _ := nodes[0].member(t)
 		nodes[0].Of("/").UseEvent(func(_ context.Context, _ *server.Socket, event string, _ server.Args) error {

@@ -135,7 +135,7 @@ func TestJoin_AcrossNodesReturnsWhenBroadcastsArrive(t *testing.T) {
 // The own sockets' rooms need no answer of others.
 func TestJoin_OfThisNodeIsAnnouncedBeforeOthersConfirm(t *testing.T) {
 	bus := newRouted()
-	inCluster(t, 2, server.Options{Adapter: bus}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{Adapter: bus}, func(t *testing.T, nodes []node) {
 		c, id := nodes[0].member(t)
 		nodes[1].mute()
 		done := make(chan error, 1)
@@ -168,7 +168,7 @@ func (stuckLink) RoomOccupied(ctx context.Context, _ string) error {
 }
 
 func TestJoin_WaitsForTheBackendNoLongerThanRequestTimeout(t *testing.T) {
-	inCluster(t, 2, server.Options{Adapter: stuck{newRouted()}}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{Adapter: stuck{newRouted()}}, func(t *testing.T, nodes []node) {
 		_, id := rawclient.Join(t, pipeURL, "/", nodes[0].dial)
 		for _, n := range nodes {
 			begin := time.Now()
@@ -231,7 +231,7 @@ func TestJoin_InterestIsAnnouncedPerNodeAndGivenBackAtTheEnd(t *testing.T) {
 }
 
 func TestJoin_LimitOfRoomsIsOfEachSocket(t *testing.T) {
-	inCluster(t, 2, server.Options{MaxRoomsPerSocket: 2}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{MaxRoomsPerSocket: 2}, func(t *testing.T, nodes []node) {
 		_, fullHere := nodes[0].member(t, "a", "b")
 		_, here := nodes[0].member(t)
 		_, fullThere := nodes[1].member(t, "a", "b")

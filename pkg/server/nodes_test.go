@@ -27,8 +27,8 @@ type node struct {
 	wire *wire
 }
 
-// inCluster runs nodes that know each other, on networks of pipes with fake time.
-func inCluster(t *testing.T, size int, options server.Options, test func(t *testing.T, nodes []node)) {
+// inClusterBubble runs nodes that know each other, on networks of pipes with fake time.
+func inClusterBubble(t *testing.T, size int, options server.Options, test func(t *testing.T, nodes []node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		if options.Adapter == nil {

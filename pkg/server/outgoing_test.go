@@ -36,7 +36,7 @@ func (o *outbox) take() []string {
 }
 
 func TestOnAnyOutgoing_SeesEachEventOncePerReceiver(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		here, there := nodes[0].Of("/"), nodes[1].Of("/")
 		var own, foreign outbox
 		here.OnAnyOutgoing(own.see)
@@ -82,7 +82,7 @@ func TestOnAnyOutgoing_SeesEachEventOncePerReceiver(t *testing.T) {
 
 // What this node emits is seen before it is sent.
 func TestOnAnyOutgoing_ComesBeforeTheEvent(t *testing.T) {
-	inCluster(t, 1, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 1, server.Options{}, func(t *testing.T, nodes []node) {
 		c, _ := nodes[0].member(t)
 		ns := nodes[0].Of("/")
 		socket := ns.Sockets()[0]
@@ -124,7 +124,7 @@ func TestOnAnyOutgoing_PanicEndsThatSocketOnly(t *testing.T) {
 		"Emit and more of the other": func(nodes []node, _ *server.Socket) { _ = nodes[1].Emit("x"); _ = nodes[1].Emit("x") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+			inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 				victim, id := nodes[0].member(t)
 				ns := nodes[0].Of("/")
 				socket := ns.Sockets()[0]
@@ -150,7 +150,7 @@ func TestOnAnyOutgoing_PanicEndsThatSocketOnly(t *testing.T) {
 }
 
 func TestOnAnyOutgoing_ExitDoesNotDeafenTheNode(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		nodes[1].Of("/").OnAnyOutgoing(func(_ *server.Socket, event string, _ server.Args) {
 			if event == "fatal" {
 				runtime.Goexit()
@@ -167,7 +167,7 @@ func TestOnAnyOutgoing_ExitDoesNotDeafenTheNode(t *testing.T) {
 
 // What a socket selects of itself stays itself until To.
 func TestSocket_VolatileAndCompressSelectTheSocket(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		self, _ := nodes[0].member(t, "a")
 		here, _ := nodes[0].member(t, "a")
 		there, _ := nodes[1].member(t, "a")

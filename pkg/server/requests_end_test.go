@@ -66,7 +66,7 @@ func TestRequests_AfterShutdownAreRefused(t *testing.T) {
 }
 
 func TestRequests_EndWithTheirContextAndNameWhoIsMissing(t *testing.T) {
-	inCluster(t, 3, server.Options{HeartbeatInterval: time.Minute, HeartbeatTimeout: 3 * time.Minute}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 3, server.Options{HeartbeatInterval: time.Minute, HeartbeatTimeout: 3 * time.Minute}, func(t *testing.T, nodes []node) {
 		_, id := nodes[1].member(t)
 		nodes[2].mute()
 		sockets, err := nodes[0].Of("/").All().FetchSockets(t.Context())
@@ -99,7 +99,7 @@ func TestRequests_EndWithTheirContextAndNameWhoIsMissing(t *testing.T) {
 func TestRequests_DeadNodeIsGivenUp(t *testing.T) {
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
-			inCluster(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
+			inClusterBubble(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
 				nodes[2].wire.cut.Store(true)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
@@ -120,7 +120,7 @@ func TestRequests_DeadNodeIsGivenUp(t *testing.T) {
 // What another program's node answers may be anything: it is an error of its own
 // part, and nothing else.
 func TestRequests_GarbageOfAnotherNodeIsAnError(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		here, _ := nodes[0].member(t)
 		there, id := nodes[1].member(t)
 		for _, garbage := range []string{"", "garbage", "{", "[1", "7", `"text"`, `[{"_placeholder":true,"num":3}]`, `{"headers":7,"query":[],"auth":1}`, "\xff\xfe"} {
@@ -192,7 +192,7 @@ func TestRequests_WithoutTheBackendEndAtOnce(t *testing.T) {
 }
 
 func TestRequests_NodeThatLeavesIsNotWaitedFor(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		nodes[1].mute()
 		done := make(chan error, 1)
 		go func() {
@@ -214,7 +214,7 @@ func TestRequests_NodeThatLeavesIsNotWaitedFor(t *testing.T) {
 func TestShutdown_EndsPendingRequests(t *testing.T) {
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
-			inCluster(t, 2, server.Options{HeartbeatInterval: time.Minute, HeartbeatTimeout: 3 * time.Minute}, func(t *testing.T, nodes []node) {
+			inClusterBubble(t, 2, server.Options{HeartbeatInterval: time.Minute, HeartbeatTimeout: 3 * time.Minute}, func(t *testing.T, nodes []node) {
 				nodes[1].mute()
 				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 				defer cancel()

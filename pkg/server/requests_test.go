@@ -15,7 +15,7 @@ import (
 )
 
 func TestFetchSockets_SelectionsOnThreeNodes(t *testing.T) {
-	inCluster(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
 		type client struct {
 			id    string
 			node  int
@@ -69,7 +69,7 @@ func TestFetchSockets_SelectionsOnThreeNodes(t *testing.T) {
 }
 
 func TestFetchSockets_DescribesASocketAlikeOnAllNodes(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		type profile struct {
 			Name   string
 			Scores []int
@@ -121,7 +121,7 @@ func TestFetchSockets_DescribesASocketAlikeOnAllNodes(t *testing.T) {
 }
 
 func TestFetchSockets_DataWithoutJSONFormIsLeftOut(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		for _, value := range []any{make(chan int), func() {}, map[string]any{"x": make(chan int)}} {
 			c, id := nodes[0].member(t)
 			socket := nodes[0].Of("/").Sockets()[0]
@@ -154,7 +154,7 @@ func TestFetchSockets_MoreThanFitIntoOneAnswer(t *testing.T) {
 }
 
 func TestRemoteSocket_IsUsedLikeASocket(t *testing.T) {
-	inCluster(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
 		c, id := nodes[0].member(t, "a")
 		bystander, _ := nodes[0].member(t, "a")
 		for i, n := range nodes {
@@ -196,7 +196,7 @@ func TestRemoteSocket_IsUsedLikeASocket(t *testing.T) {
 }
 
 func TestRequests_FromASocketLeaveItOut(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		self, own := nodes[0].member(t, "a")
 		here, hereID := nodes[0].member(t, "a")
 		there, thereID := nodes[1].member(t, "a")
@@ -233,7 +233,7 @@ func TestRequests_FromASocketLeaveItOut(t *testing.T) {
 
 // A socket's own selection concerns nobody else and asks no other node.
 func TestRequests_OfASocketsOwnSelectionStayHere(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		_, own := nodes[0].member(t)
 		other, _ := nodes[1].member(t)
 		nodes[0].wire.drop(func(m *adapter.Message) bool {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestServerSideEmit_ReachesAllOtherNodesAndNeverTheSenderOrClients(t *testing.T) {
-	inCluster(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
 		got := make([][]string, len(nodes))
 		for i, n := range nodes {
 			server.OnServerSide(n.Of("/"), "news", func(_ context.Context, text string) error {
@@ -39,7 +39,7 @@ func TestServerSideEmit_ReachesAllOtherNodesAndNeverTheSenderOrClients(t *testin
 
 // The handlers of a namespace never overlap, and see each sender's events in order.
 func TestServerSideEmit_KeepsTheOrderOfEachSender(t *testing.T) {
-	inCluster(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
 		const events = 500
 		var running atomic.Int32
 		next := map[string]int{}
@@ -79,7 +79,7 @@ func TestServerSideEmit_KeepsTheOrderOfEachSender(t *testing.T) {
 }
 
 func TestCallServers_OneAnswerOfEachOtherNode(t *testing.T) {
-	inCluster(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
 		type question struct {
 			Text string `json:"text"`
 			Body []byte `json:"body"`
@@ -127,7 +127,7 @@ func TestCallServers_HandlersThatFailAnswerAtOnceAndTheNextEventIsHandled(t *tes
 		"invalid arguments": {func() (any, error) { return nil, fmt.Errorf("%w", server.ErrArguments) }, "invalid arguments"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+			inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 				ns := nodes[1].Of("/")
 				server.HandleServerSide(ns, "ask", func(context.Context, server.Args) (any, error) { return test.handle() })
 				second := 0
@@ -151,7 +151,7 @@ func TestCallServers_HandlersThatFailAnswerAtOnceAndTheNextEventIsHandled(t *tes
 }
 
 func TestCallServers_ArgumentsThatDoNotDecodeAreRefused(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		server.OnServerSide(nodes[1].Of("/"), "ask", func(context.Context, int) error {
 			t.Error("the handler ran")
 			return nil
@@ -164,7 +164,7 @@ func TestCallServers_ArgumentsThatDoNotDecodeAreRefused(t *testing.T) {
 }
 
 func TestCallServers_WhatTheHandlersAnswer(t *testing.T) {
-	inCluster(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
 		ns := nodes[0].Of("/")
 		call := func(event string) []server.Args {
 			t.Helper()
@@ -224,7 +224,7 @@ func TestServerSideEmit_RefusesWhatIsNoEvent(t *testing.T) {
 // Handlers that do not keep up cost events, which are counted, and no memory. A
 // caller is told that its event was not handled.
 func TestServerSideEmit_EventsThatWaitAreBounded(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		release, handled := make(chan struct{}), 0
 		server.OnServerSide(nodes[1].Of("/"), "n", func(context.Context, int) error {
 			<-release
@@ -256,7 +256,7 @@ func TestServerSideEmit_EventsThatWaitAreBounded(t *testing.T) {
 }
 
 func TestServerSideEmit_HandlersOfAPatternServeItsNamespaces(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		for _, n := range nodes {
 			pattern := n.OfFunc(func(context.Context, string, *server.Handshake) bool { return true })
 			server.HandleServerSide(pattern, "ask", func(_ context.Context, text string) (string, error) { return text + "!", nil })
@@ -276,7 +276,7 @@ func TestServerSideEmit_HandlersOfAPatternServeItsNamespaces(t *testing.T) {
 
 // A handler that waits for its context does not hold up the end of its server.
 func TestShutdown_EndsTheContextOfServerSideHandlers(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		var cause error
 		server.OnServerSide(nodes[1].Of("/"), "wait", func(ctx context.Context, _ struct{}) error {
 			<-ctx.Done()
@@ -299,7 +299,7 @@ func TestShutdown_EndsTheContextOfServerSideHandlers(t *testing.T) {
 }
 
 func TestCountNodes_IsRightAfterNodesComeAndGo(t *testing.T) {
-	inCluster(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		third, stop := startNode(t, server.Options{Adapter: nodes[0].wire.Adapter})
 		time.Sleep(time.Second)
 		for _, n := range append(nodes, third) {
