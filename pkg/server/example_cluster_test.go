@@ -209,6 +209,7 @@ func ExampleConnectionError() {
 		OnConnectionError: func(e server.ConnectionError) { fmt.Println(e.Code, e.Message) },
 		Client:            fstest.MapFS{"socket.io.min.js": {Data: []byte("…")}}, // or an embed.FS
 	})
+	defer func() { _ = srv.Shutdown(context.Background()) }()
 	get(srv, "/socket.io/?EIO=4&transport=carrier-pigeon")
 	fmt.Println(get(srv, "/socket.io/socket.io.min.js"))
 	// Output:
