@@ -1,7 +1,7 @@
 // What a node asks of the sockets of all nodes.
 
 import assert from "node:assert/strict";
-import { ask, connected, eventually, Inbox, next } from "../stage.mjs";
+import { ask, connected, eventually, Inbox, within } from "../stage.mjs";
 import { enterAll, hears, inAny, selections, speakers } from "./rooms.mjs";
 
 // fetch has a node find sockets and returns their ids, in a fixed order.
@@ -121,17 +121,16 @@ export async function disconnectSockets(stage) {
     for (const [i, speaker] of speakers.entries()) {
       const visitors = await Promise.all(speakers.map((_, node) => visit(stage, node, `thrown out by ${i}`)));
       const spared = visitors[i];
-      await ask(spared.chat, "join", ["spared"]);
-      await ask(speaker, "disconnect sockets", { to: [`thrown out by ${i}`], except: ["spared"] }, close);
+      await ask(speaker, "disconnect sockets", { to: [`thrown out by ${i}`], except: [spared.chat.id] }, close);
       for (const visitor of visitors.filter((visitor) => visitor !== spared)) {
-        assert.equal((await visitor.chatGone)[0], "io server disconnect");
-        if (close) await visitor.mainGone;
+        assert.equal(await visitor.chatGone(), "io server disconnect");
+        if (close) await visitor.mainGone();
         else assert.equal(await ask(visitor.main, "echo", "here"), "here");
       }
       assert.equal(await ask(spared.chat, "echo", "still here"), "still here");
       assert.equal(await ask(spared.main, "echo", "still here"), "still here");
-      await ask(speaker, "disconnect sockets", { to: ["spared"] }, true);
-      await spared.mainGone;
+      await ask(speaker, "disconnect sockets", { to: [spared.chat.id] }, true);
+      await spared.mainGone();
     }
   }
 }
@@ -142,7 +141,10 @@ async function visit(stage, node, room) {
   const [main, chat] = [manager.socket("/"), manager.socket("/chat")];
   await Promise.all([connected(main), connected(chat)]);
   await ask(chat, "join", [room]);
-  return { main, chat, mainGone: next(main, "disconnect"), chatGone: next(chat, "disconnect") };
+  const left = (socket) => new Promise((resolve) => socket.once("disconnect", resolve));
+  const [mainLeft, chatLeft] = [left(main), left(chat)];
+  const who = `the client of node ${node} ${room}`;
+  return { main, chat, mainGone: () => within(mainLeft, `${who} to leave /`), chatGone: () => within(chatLeft, `${who} to leave /chat`) };
 }
 
 export async function allRooms(stage) {
