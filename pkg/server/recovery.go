@@ -145,6 +145,9 @@ func (n *Namespace) startLog(link adapter.RecoveryLink) {
 // cutCredentials takes what belongs to recovery out of an auth payload: it is a
 // secret, and none of the application's business.
 func cutCredentials(auth jsontext.Value) (c credentials, rest jsontext.Value) {
+	if !mayHaveCredentials(auth) {
+		return c, auth
+	}
 	var private struct {
 		PrivateID jsontext.Value `json:"pid"`
 		Offset    jsontext.Value `json:"offset"`
@@ -159,6 +162,11 @@ func cutCredentials(auth jsontext.Value) (c credentials, rest jsontext.Value) {
 		return c, auth
 	}
 	return c, withoutMembers(auth, "pid", "offset")
+}
+
+// mayHaveCredentials spares most payloads the decoding. A name may have escapes.
+func mayHaveCredentials(auth jsontext.Value) bool {
+	return bytes.IndexByte(auth, '\\') >= 0 || bytes.Contains(auth, []byte(`"pid"`)) || bytes.Contains(auth, []byte(`"offset"`))
 }
 
 // isCredential says whether v may be what a client was given: a text, and none that
@@ -291,7 +299,7 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 		}
 		n.server.recoveries.count(err)
 	}()
-	if _, err := n.log.Take(ctx, c.record.PrivateID); err != nil {
+	if err := s.claim(ctx, c.record); err != nil {
 		return err
 	}
 	s.recovery.until, s.recovery.passed = c.offset, make(chan struct{})
@@ -312,6 +320,23 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 		return err
 	}
 	f.add(delivery{one: s, message: engine.Join(append(c.messages, reply)), release: true})
+	return nil
+}
+
+// errStaleRecord means that the client has come and gone by another attempt, since
+// its record was found. Its rooms and data may be others now.
+var errStaleRecord = errors.New("server: record has changed")
+
+// claim takes the record that was found, if it is still the same.
+func (s *Socket) claim(ctx context.Context, found *adapter.Record) error {
+	taken, err := s.namespace.log.Take(ctx, found.PrivateID)
+	switch {
+	case err != nil:
+		return err
+	case taken.Since != found.Since, !slices.Equal(taken.Rooms, found.Rooms), !bytes.Equal(taken.Data, found.Data):
+		s.keepRecord(taken)
+		return errStaleRecord
+	}
 	return nil
 }
 

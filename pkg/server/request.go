@@ -137,10 +137,14 @@ func (s *Socket) describe() adapter.Socket {
 }
 
 // encodeData returns the JSON of what is attached to s. What has none is left out.
-func (s *Socket) encodeData() []byte {
-	value, err := s.data.Load().encode()
-	if err != nil {
-		s.connection.server.log.Warn("data of a socket has no JSON form", "namespace", clip(s.requested), "socket", s.id, "error", clip(err.Error()))
-	}
+func (s *Socket) encodeData() (value []byte) {
+	s.guard("data", func() error { // the program's own methods may run
+		encoded, err := s.data.Load().encode()
+		if err != nil {
+			s.connection.server.log.Warn("data of a socket has no JSON form", "namespace", clip(s.requested), "socket", s.id, "error", clip(err.Error()))
+		}
+		value = encoded
+		return nil
+	})
 	return value
 }
