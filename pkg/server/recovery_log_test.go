@@ -105,9 +105,9 @@ func TestRecoveryLog_LocalEventsComeWhileTheNodeLags(t *testing.T) {
 	socket := behind.Of("/").Sockets()[0]
 	errs(t, behind.Of("/").Local().Emit("before"))
 	late.flow(t, 1)
-	errs(t, behind.Of("/").Local().Emit("between"), behind.Of("/").Volatile().Emit("volatile"))
+	errs(t, behind.Of("/").Local().Emit("between"))
 	emit(t, ahead, 3)
-	late.flow(t, 3) // the volatile one too
+	late.flow(t, 2)
 	errs(t, behind.Of("/").Local().Emit("after"))
 	asked := make(chan error, 1)
 	go func() {
