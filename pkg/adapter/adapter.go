@@ -48,7 +48,7 @@ type RoomObserver interface {
 	// comes, and so also for a room that is occupied already. It returns when
 	// broadcasts to that room will arrive, with an error that wraps ErrDegraded
 	// at once while the backend is known to be away (they will arrive after it is
-	// back), or with ctx's error.
+	// back), or with ctx's error. In each case it has taken note before it returns.
 	RoomOccupied(ctx context.Context, room string) error
 	// RoomEmpty says that the last local member has left room, which may not be
 	// known. It does not block and calls nobody back: the server holds a lock.

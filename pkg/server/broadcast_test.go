@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/roomcast/roomcast/pkg/adapter"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/roomcast/roomcast/internal/testutil/rawclient"
+	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/memory"
+	"github.com/roomcast/roomcast/pkg/packet"
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
@@ -126,8 +129,33 @@ func TestBroadcast_TooManyAttachmentsOfAnotherNodeAreDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	there.Expect(`2["after"]`)
-	if got := strict.Health().BusDropped["too_many_attachments"]; got != 1 {
+	if got := strict.Health().BusDropped["refused"]; got != 1 {
 		t.Errorf("%d broadcasts are counted as dropped, want 1", got)
+	}
+}
+
+// Clients drop the connection on a reserved name, which no server sends; who writes to
+// the backend may be none.
+func TestBroadcast_ReservedNamesOfOthersAreDropped(t *testing.T) {
+	bus := memory.New()
+	s, url := start(t, server.Options{Adapter: bus})
+	client, _ := rawclient.Join(t, url, "/", nil)
+	link, err := bus.Join(t.Context(), "/", "a program", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer link.Close(t.Context())
+	for _, data := range []string{`["disconnect"]`, `["connect_error","x"]`, `["dis\u0063onnect"]`, `["disconnected"]`} {
+		p := packet.Packet{Type: packet.Event, Namespace: "/", Data: jsontext.Value(data)}
+		broadcast := &adapter.Message{Kind: adapter.KindBroadcast, Broadcast: &adapter.Broadcast{Packet: p}}
+		call := &adapter.Message{Kind: adapter.KindRequest, Request: &adapter.Request{ID: "1", Action: adapter.ActionCall, Packet: p}}
+		if err := errors.Join(link.Publish(t.Context(), broadcast), link.Publish(t.Context(), call)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client.Expect(`2["disconnected"]`, `20["disconnected"]`)
+	if got := s.Health().BusDropped["refused"]; got != 6 {
+		t.Errorf("%d messages are counted as dropped, want 6", got)
 	}
 }
 

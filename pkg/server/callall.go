@@ -256,7 +256,7 @@ func (n *Namespace) serveCall(r *adapter.Request, b Broadcast, answer func(*adap
 		}
 		answer(response)
 	}
-	err := n.server.checkAttachments(p.Attachments)
+	err := n.server.checkForeign(&p)
 	if err == nil {
 		_, err = n.gather(&p, b, n.patience(r), counted, each)
 	}

@@ -2,8 +2,11 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	gosync "sync"
@@ -95,6 +98,41 @@ func TestCallAll_ClientThatGoesEndsItsPart(t *testing.T) {
 }
 
 // The answers of a dead node's clients that came before count.
+// Who does not get a volatile event is not waited for.
+func TestCallAll_VolatileEventThatWasDroppedIsNotAwaited(t *testing.T) {
+	s, url := start(t, server.Options{})
+	connected := make(chan struct{})
+	s.Of("/").OnConnect(func(context.Context, *server.Socket) error { close(connected); return nil })
+	session := url + "/socket.io/?EIO=4&transport=polling"
+	request := func(method, body string) string {
+		r, err := http.NewRequestWithContext(t.Context(), method, session, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, _ := io.ReadAll(answer.Body)
+		return string(text)
+	}
+	var open struct{ SID string }
+	if err := json.Unmarshal([]byte(request(http.MethodGet, "")[1:]), &open); err != nil {
+		t.Fatal(err)
+	}
+	session += "&sid=" + open.SID
+	request(http.MethodPost, "40")
+	<-connected
+	request(http.MethodGet, "") // the reply; from here on nobody polls
+	answers := server.CallAll[int](t.Context(), s.Of("/").Volatile(), "now?")
+	_, err := answers.Wait()
+	var missing *server.PartialError
+	if !errors.As(err, &missing) || !errors.Is(err, server.ErrDisconnected) || missing.Expected != 1 || missing.Received != 0 {
+		t.Errorf("got %v, want the end of a call that nobody can answer", err)
+	}
+}
+
 func TestCallAll_NodeThatDiesIsNamed(t *testing.T) {
 	inClusterBubble(t, 3, server.Options{}, func(t *testing.T, nodes []node) {
 		here, _ := nodes[0].member(t)

@@ -50,7 +50,7 @@ func (c *catchUp) take(m *adapter.Message) error {
 		return nil
 	}
 	b := m.Broadcast
-	if b == nil || !c.selects(b) || c.namespace.server.checkAttachments(b.Packet.Attachments) != nil {
+	if b == nil || !c.selects(b) || c.namespace.server.checkForeign(&b.Packet) != nil {
 		return nil
 	}
 	message, err := c.namespace.server.encode(withOffset(&b.Packet, m.Offset), b.Uncompressed)

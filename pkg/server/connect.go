@@ -65,10 +65,11 @@ func (c *connection) newSocket(p packet.Packet) (*Socket, error) {
 	case exceeds(joined+1, o.MaxNamespacesPerConnection):
 		return nil, c.refuse(name, &ConnectError{Message: "too many namespaces"})
 	}
-	s := &Socket{id: c.server.newID(), requested: name, connection: c, auth: p.Data}
+	s := &Socket{id: c.server.newID(), requested: name, connection: c}
+	credentials, auth := cutCredentials(p.Data) // of a server with recovery, maybe another one
+	s.auth = auth
 	if o.Recovery != nil {
-		s.recovery = &recovery{}
-		s.recovery.comesBack, s.auth = cutCredentials(p.Data)
+		s.recovery = &recovery{comesBack: credentials}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -189,3 +189,21 @@ func TestUseEvent_PanicEndsThatSocketOnly(t *testing.T) {
 		other.ExpectNothing("/")
 	})
 }
+
+// Programs in JavaScript look into the data of each socket: there it is never null.
+func TestFetchSockets_NullIsNoData(t *testing.T) {
+	s, url := start(t, server.Options{})
+	s.Of("/").Use(func(_ context.Context, s *server.Socket) error {
+		server.SetData[*string](s, nil)
+		return nil
+	})
+	rawclient.Join(t, url, "/", nil)
+	sockets, err := s.Of("/").All().FetchSockets(t.Context())
+	if err != nil || len(sockets) != 1 {
+		t.Fatalf("got %d sockets, %v", len(sockets), err)
+	}
+	value := map[string]any{"untouched": true}
+	if err := sockets[0].DecodeData(&value); err != nil || value == nil {
+		t.Errorf("got %v, %v", value, err)
+	}
+}

@@ -71,6 +71,15 @@ func (s *Server) encodeEvent(event string, args []any) (jsontext.Value, [][]byte
 	return data, attachments, s.checkAttachments(attachments)
 }
 
+// checkForeign fails for a packet of another node, or of whoever writes to the
+// backend, on which clients would drop the connection.
+func (s *Server) checkForeign(p *packet.Packet) error {
+	if name, _ := packet.EventName(p.Data); packet.Reserved(string(name)) {
+		return fmt.Errorf("%w: %s", ErrReservedEvent, name)
+	}
+	return s.checkAttachments(p.Attachments)
+}
+
 // checkAttachments fails for a packet on which clients would drop the connection.
 // Other parsers than the default one have a form without that limit.
 func (s *Server) checkAttachments(attachments [][]byte) error {

@@ -22,17 +22,18 @@ const joinedBytes = 64 << 10
 
 // delivery is one message and who gets it.
 type delivery struct {
-	message  *engine.Message
-	sockets  []*Socket // shared, never changed
-	one      *Socket   // the only receiver, instead of sockets
-	except   exclusion
-	volatile bool
-	offset   string        // of a broadcast of the log
-	last     bool          // one's namespace ends with this message
-	close    bool          // one's whole session ends; there is no message
-	release  bool          // one is held until this message, which holds what it missed
-	known    bool          // one's client knows what was logged before; there is no message
-	reached  chan struct{} // closed when it is this delivery's turn; there is no message
+	message   *engine.Message
+	sockets   []*Socket // shared, never changed
+	one       *Socket   // the only receiver, instead of sockets
+	except    exclusion
+	volatile  bool
+	offset    string        // of a broadcast of the log
+	gathering *gathering    // that waits for the receivers' acknowledgements
+	last      bool          // one's namespace ends with this message
+	close     bool          // one's whole session ends; there is no message
+	release   bool          // one is held until this message, which holds what it missed
+	known     bool          // one's client knows what was logged before; there is no message
+	reached   chan struct{} // closed when it is this delivery's turn; there is no message
 }
 
 // fanout takes messages to the sockets of this node, in the order in which they
@@ -211,7 +212,9 @@ func (f *fanout) write(d *delivery, m *engine.Message) {
 			_ = f.intercept(s, d)
 		case mode == deaf:
 		case d.volatile:
-			s.connection.session.SendVolatile(m)
+			if !s.connection.session.SendVolatile(m) {
+				d.gathering.dropped(s)
+			}
 		default:
 			_ = s.connection.session.Send(m)
 		}

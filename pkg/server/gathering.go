@@ -64,6 +64,13 @@ func (g *gathering) end() {
 	}
 }
 
+// dropped says that s, which was not writable, does not get a volatile event.
+func (g *gathering) dropped(s *Socket) {
+	if g != nil && s.forget(g.id) {
+		g.miss(1)
+	}
+}
+
 // stop ends the wait for those that have not answered.
 func (g *gathering) stop() {
 	missing := 0
@@ -103,7 +110,7 @@ func (n *Namespace) gather(p *packet.Packet, b Broadcast, patience time.Duration
 	g.mu.Lock()
 	g.expiry = time.AfterFunc(patience, g.stop)
 	g.mu.Unlock()
-	n.server.fanout.add(delivery{message: m, sockets: g.sockets, volatile: b.volatile})
+	n.server.fanout.add(delivery{message: m, sockets: g.sockets, volatile: b.volatile, gathering: g})
 	g.miss(1)
 	return g, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -144,7 +145,18 @@ func (h *handlers) on(event string, handle eventHandler) {
 }
 
 func (h *handlers) onServerSide(event string, handle serverSideHandler) {
-	h.update(func(r *registry) { r.serverSide = withHandler(r.serverSide, event, handle) })
+	h.update(func(r *registry) {
+		r.serverSide = withHandler(r.serverSide, event, handle)
+		slices.SortStableFunc(r.serverSide[event], func(a, b serverSideHandler) int { // the first answers
+			switch {
+			case a.answers == b.answers:
+				return 0
+			case a.answers:
+				return -1
+			}
+			return 1
+		})
+	})
 }
 
 // withHandler returns a copy of all with one more handler.

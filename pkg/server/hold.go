@@ -59,6 +59,7 @@ func (f *fanout) intercept(s *Socket, d *delivery) error {
 	case d.close, d.last:
 		session.Close() // the client has no reply yet that could be followed by anything else
 	case d.volatile:
+		d.gathering.dropped(s)
 	default:
 		h.kept = append(h.kept, kept{d.message, d.offset != ""})
 		if h.bytes += int64(d.message.Size()); h.bytes > s.connection.server.options.MaxSendQueueBytes {

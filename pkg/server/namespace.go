@@ -30,14 +30,15 @@ type Namespace struct {
 	pattern  *pattern  // of which it is a child, or the pattern itself; nil for a static namespace
 	handlers *handlers // shared with the pattern's other children
 
-	ready    chan struct{} // closed when topic is set
-	topic    *cluster.Topic
-	sockets  room.Set[*Socket]
-	rooms    *room.Index[*Socket]
-	interest interest
-	ackIDs   atomic.Uint64
-	events   serial // of other nodes
-	outgoing serial // what OnAnyOutgoing is to see of other nodes' broadcasts
+	ready     chan struct{} // closed when topic is set
+	topic     *cluster.Topic
+	sockets   room.Set[*Socket]
+	rooms     *room.Index[*Socket]
+	interest  interest
+	ackIDs    atomic.Uint64
+	events    serial   // of other nodes that want no answer
+	callsHere parallel // events of other nodes that want one
+	outgoing  serial   // what OnAnyOutgoing is to see of other nodes' broadcasts
 
 	log        adapter.RecoveryLink // nil without recovery
 	delivering sync.Mutex           // held while receivers of a broadcast of the log are resolved
@@ -111,9 +112,10 @@ func (n *Namespace) UseEvent(middleware func(ctx context.Context, s *Socket, eve
 // OnAnyOutgoing adds a function that sees each event that goes out, once for each
 // socket of this node that is to get it, before it is sent: those of Emit, of
 // Broadcast.Emit wherever it was called, of Call and of CallAll. It runs in the
-// goroutine that emits, or in the one that delivers what other nodes emit, so it
-// has to be quick, and must not emit. Events that a recovered client had missed
-// are not seen again.
+// goroutine that emits, so it has to be quick. What other nodes emit, and with
+// Options.Recovery what this one does, it sees in order but in a goroutine of its own,
+// perhaps a moment later; if it does not keep up, it misses what is beyond 10,000
+// events. What a recovered client had missed it does not see again.
 func (n *Namespace) OnAnyOutgoing(see func(s *Socket, event string, args Args)) {
 	n.handlers.update(func(r *registry) { r.outgoing = appendCopy(r.outgoing, see) })
 }
@@ -205,12 +207,12 @@ func (n *Namespace) join(ctx context.Context) {
 }
 
 // deliver takes a broadcast of another node, or of the log, to this node's
-// sockets. One with too many attachments is dropped: it would cost all of them
-// their connections.
+// sockets. One with too many attachments or with a reserved name is dropped: it
+// would cost all of them their connections.
 func (n *Namespace) deliver(b *adapter.Broadcast, offset string) {
 	selection := Broadcast{rooms: b.Rooms, except: b.Except, volatile: b.Volatile, uncompressed: b.Uncompressed}
 	receivers, except := n.resolveAt(offset, selection)
-	err := n.server.checkAttachments(b.Packet.Attachments)
+	err := n.server.checkForeign(&b.Packet)
 	if err == nil && len(receivers) > 0 {
 		err = n.fanOut(&b.Packet, selection, receivers, except, offset)
 		n.announceApart(&b.Packet, receivers, except)

@@ -173,7 +173,7 @@ type Options struct {
 	// Adapter everything is kept in this process.
 	Recovery *Recovery
 	// GenerateID makes the ids of sessions, which must be unique and not to be
-	// guessed: 1 to 128 letters, digits, "-" or "_". An error refuses the client. Nil:
+	// guessed: 1 to 128 letters, digits, "-", "_", "." or "~". An error refuses the client. Nil:
 	// 96 random bits and the node's tag. Ids of sockets are not concerned.
 	GenerateID func(*http.Request) (string, error)
 	// OnConnectionError is told of each request that was refused, before the answer

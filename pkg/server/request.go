@@ -50,6 +50,7 @@ func (n *Namespace) serveJoin(r *adapter.Request, b Broadcast, answer func(*adap
 		answer(&adapter.Response{Done: true})
 		return
 	}
+	n.noteRooms(r.Targets)
 	n.server.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(n.server.base, n.patience(r))
 		defer cancel()
@@ -58,6 +59,16 @@ func (n *Namespace) serveJoin(r *adapter.Request, b Broadcast, answer func(*adap
 		}
 		answer(&adapter.Response{Done: true, Receivers: joined})
 	})
+}
+
+// noteRooms tells the adapter of rooms without waiting: what the asking node emits to
+// them next may follow at once.
+func (n *Namespace) noteRooms(rooms []string) {
+	ctx, cancel := context.WithCancel(n.server.base)
+	cancel()
+	for _, room := range rooms {
+		_ = n.topic.RoomOccupied(ctx, room) // announce will wait for it
+	}
 }
 
 // patience is how long the node that asked will wait.
@@ -136,14 +147,17 @@ func (s *Socket) describe() adapter.Socket {
 	}
 }
 
-// encodeData returns the JSON of what is attached to s. What has none is left out.
+// encodeData returns the JSON of what is attached to s. What has none is left out, and
+// so is null: programs in JavaScript look into the data without asking.
 func (s *Socket) encodeData() (value []byte) {
 	s.guard("data", func() error { // the program's own methods may run
 		encoded, err := s.data.Load().encode()
 		if err != nil {
 			s.connection.server.log.Warn("data of a socket has no JSON form", "namespace", clip(s.requested), "socket", s.id, "error", clip(err.Error()))
 		}
-		value = encoded
+		if encoded.Kind() != 'n' {
+			value = encoded
+		}
 		return nil
 	})
 	return value

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/packet"
@@ -15,7 +16,10 @@ import (
 const serverSideEvents = 10_000
 
 // serverSideHandler handles an event of another node and returns what to answer.
-type serverSideHandler = func(context.Context, Args) (any, error)
+type serverSideHandler struct {
+	handle  func(context.Context, Args) (any, error)
+	answers bool // it was registered for its answer
+}
 
 // ServerSideEmit sends event with args to the programs of the other nodes: to
 // their handlers of OnServerSide and HandleServerSide in this namespace, never to
@@ -99,19 +103,26 @@ func (n *Namespace) CountNodes(ctx context.Context) (int, error) {
 
 // OnServerSide registers a handler for an event that other nodes send with
 // ServerSideEmit or CallServers. T is what the first argument decodes into, or Args for
-// all of them. The handlers of one namespace run one at a time, in the order in
-// which events arrived. A node that calls gets an answer without arguments when
-// handle returns nil; an error is logged, and answered as EventError says. ctx ends
-// with the server.
+// all of them. The events of one namespace that want no answer are handled one at a
+// time, in the order in which they arrived; those that do are handled
+// concurrently. A node that calls gets an answer without arguments when handle
+// returns nil; an error is logged, and answered as EventError says. ctx ends with the
+// server.
 func OnServerSide[T any](ns *Namespace, event string, handle func(ctx context.Context, value T) error) {
-	HandleServerSide(ns, event, func(ctx context.Context, value T) (any, error) { return nil, handle(ctx, value) })
+	ns.handlers.onServerSide(event, newServerSide(false, func(ctx context.Context, value T) (any, error) {
+		return nil, handle(ctx, value)
+	}))
 }
 
 // HandleServerSide registers a handler whose result is the answer to a node that
 // calls. Everything else is as with OnServerSide. Of several handlers of one event
-// the first answers.
+// the first that was registered with HandleServerSide answers.
 func HandleServerSide[Req, Res any](ns *Namespace, event string, handle func(ctx context.Context, request Req) (Res, error)) {
-	ns.handlers.onServerSide(event, func(ctx context.Context, a Args) (any, error) {
+	ns.handlers.onServerSide(event, newServerSide(true, handle))
+}
+
+func newServerSide[Req, Res any](answers bool, handle func(ctx context.Context, request Req) (Res, error)) serverSideHandler {
+	return serverSideHandler{answers: answers, handle: func(ctx context.Context, a Args) (any, error) {
 		var request Req
 		var err error
 		if all, ok := any(&request).(*Args); ok {
@@ -123,7 +134,7 @@ func HandleServerSide[Req, Res any](ns *Namespace, event string, handle func(ctx
 			return nil, err
 		}
 		return handle(ctx, request)
-	})
+	}}
 }
 
 // serveEvent has the handlers of an event of another node run.
@@ -134,7 +145,13 @@ func (n *Namespace) serveEvent(r *adapter.Request, answer func(*adapter.Response
 		answer(&adapter.Response{Done: true})
 		return
 	}
-	accepted := n.events.add(n.server.tasks, func() { n.runServerSide(list, r, answer) })
+	run := func() { n.runServerSide(list, r, answer) }
+	var accepted bool
+	if r.ID == "" {
+		accepted = n.events.add(n.server.tasks, run)
+	} else {
+		accepted = n.callsHere.run(n.server.tasks, run)
+	}
 	if !accepted {
 		n.server.undeliverable.Add(1)
 		n.server.log.Warn("event of another node dropped: too many wait", "namespace", clip(n.name), "event", clip(string(name)))
@@ -157,7 +174,7 @@ func (n *Namespace) runServerSide(list []serverSideHandler, r *adapter.Request, 
 			err = malformed
 			return err
 		}
-		result, err = list[0](n.server.life, Args{values: values})
+		result, err = list[0].handle(n.server.life, Args{values: values})
 		return err
 	})
 }
@@ -177,6 +194,23 @@ func (n *Namespace) serverSideAnswer(result any, err error) *packet.Packet {
 		return nil
 	}
 	return &packet.Packet{Type: packet.Ack, Namespace: n.name, Data: data, Attachments: attachments}
+}
+
+// parallel runs functions beside each other, as many at a time as may wait in a
+// serial.
+type parallel struct{ running atomic.Int64 }
+
+// run starts f and says whether there was room.
+func (p *parallel) run(t *tasks, f func()) bool {
+	if p.running.Add(1) > serverSideEvents {
+		p.running.Add(-1)
+		return false
+	}
+	t.Go(func() {
+		defer p.running.Add(-1)
+		f()
+	})
+	return true
 }
 
 // serial runs functions one after the other, in a goroutine that lives while there

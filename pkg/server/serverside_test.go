@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	gosync "sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -221,8 +222,7 @@ func TestServerSideEmit_RefusesWhatIsNoEvent(t *testing.T) {
 	}
 }
 
-// Handlers that do not keep up cost events, which are counted, and no memory. A
-// caller is told that its event was not handled.
+// Handlers that do not keep up cost events, which are counted, and no memory.
 func TestServerSideEmit_EventsThatWaitAreBounded(t *testing.T) {
 	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
 		release, handled := make(chan struct{}), 0
@@ -238,19 +238,56 @@ func TestServerSideEmit_EventsThatWaitAreBounded(t *testing.T) {
 				synctest.Wait()
 			}
 		}
-		_, err := server.CallServers[int](t.Context(), nodes[0].Of("/"), "n", 0)
-		partial(t, err, context.DeadlineExceeded, nodes[1].NodeID())
-		var dropped uint64
-		for _, n := range nodes[1].Health().BusDropped {
-			dropped += n
-		}
-		if dropped != beyond+1 {
-			t.Errorf("%d events are counted as dropped, want %d", dropped, beyond+1)
+		synctest.Wait()
+		if got := nodes[1].Health().BusDropped["refused"]; got != beyond {
+			t.Errorf("%d events are counted as dropped, want %d", got, beyond)
 		}
 		close(release)
 		synctest.Wait()
 		if handled != 1+most {
 			t.Errorf("%d events were handled, want %d", handled, 1+most)
+		}
+	})
+}
+
+// A call is not held up by another one, nor by events that want no answer.
+func TestCallServers_AreHandledBesideEachOther(t *testing.T) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+		forever := make(chan struct{})
+		defer close(forever)
+		server.OnServerSide(nodes[1].Of("/"), "stuck", func(context.Context, int) error { <-forever; return nil })
+		server.HandleServerSide(nodes[1].Of("/"), "slow", func(ctx context.Context, n int) (int, error) {
+			time.Sleep(time.Second)
+			return n, nil
+		})
+		if err := nodes[0].Of("/").ServerSideEmit(t.Context(), "stuck", 1); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		var calls gosync.WaitGroup
+		for i := range 100 {
+			calls.Go(func() {
+				if got, err := server.CallServers[int](t.Context(), nodes[0].Of("/"), "slow", i); err != nil || len(got) != 1 || got[0] != i {
+					t.Errorf("call %d: got %v, %v", i, got, err)
+				}
+			})
+		}
+		calls.Wait()
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("a hundred calls of a second each took %v", took)
+		}
+	})
+}
+
+// Who answers is not decided by the order of registration.
+func TestCallServers_WhoWasMadeToAnswerDoes(t *testing.T) {
+	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+		there := nodes[1].Of("/")
+		server.OnServerSide(there, "ask", func(context.Context, int) error { return nil })
+		server.HandleServerSide(there, "ask", func(context.Context, int) (string, error) { return "first", nil })
+		server.HandleServerSide(there, "ask", func(context.Context, int) (string, error) { return "second", nil })
+		if got, err := server.CallServers[string](t.Context(), nodes[0].Of("/"), "ask", 1); err != nil || len(got) != 1 || got[0] != "first" {
+			t.Errorf("got %q, %v", got, err)
 		}
 	})
 }

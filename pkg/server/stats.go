@@ -18,7 +18,8 @@ type Health struct {
 	Bus string
 	// BusSince is when Bus became what it is; zero without an adapter that knows.
 	BusSince time.Time
-	// BusDropped counts the messages that did not travel between nodes, by reason.
+	// BusDropped counts the messages that did not travel between nodes, by reason; with
+	// "refused" they arrived, and this node could not do what they say.
 	BusDropped map[string]uint64
 	// Nodes are the ids of the other nodes that are known to live.
 	Nodes []string
@@ -32,7 +33,7 @@ func (s *Server) Health() Health {
 	}
 	maps.Copy(h.BusDropped, status.Dropped)
 	if n := s.undeliverable.Load(); n > 0 {
-		h.BusDropped["too_many_attachments"] = n
+		h.BusDropped["refused"] = n
 	}
 	for _, member := range s.cluster.Members() {
 		h.Nodes = append(h.Nodes, string(member.ID))

@@ -69,11 +69,18 @@ func (l *link) subscribe(ctx context.Context) error {
 	}
 	if l.namespace() {
 		// Node.js servers wait for an answer from each subscriber of the requests.
-		subs = append(subs, l.hold(l.broadcasts, false, routeNamespace), l.hold(l.requests, false, routeRequests))
+		subs = append(subs, l.hold(l.requests, false, routeRequests))
 	}
-	if l.namespace() && l.adapter.opts.NodeJS {
-		subs = append(subs, l.hold(l.responses, false, routeResponses),
+	switch {
+	case !l.namespace():
+	case l.adapter.opts.NodeJS:
+		// A Node.js server may emit to a room right after it has put a socket of this
+		// node into it: like theirs, this node must be listening already.
+		subs = append(subs, l.hold(escapeGlob(l.broadcasts)+"*", true, routeEvery),
+			l.hold(l.responses, false, routeResponses),
 			l.hold(l.responses+string(l.self)+"#", false, routeResponses))
+	default:
+		subs = append(subs, l.hold(l.broadcasts, false, routeNamespace))
 	}
 	return l.bus.subscriber.await(ctx, subs...)
 }

@@ -137,6 +137,9 @@ func classicSender(payload string) (string, bool) {
 // channels are not injective (namespace "/a" and room "b" give that of "/a#b"),
 // so the channel is compared with what the message says.
 func (l *link) wants(e *envelope, a arrival) (bool, error) {
+	if a.route == routeEvery {
+		return l.addressed(e, a.channel), nil
+	}
 	if !sameNamespace(e.namespace, l.topic) {
 		return false, errForeign
 	}
@@ -155,6 +158,15 @@ func (l *link) wants(e *envelope, a arrival) (bool, error) {
 		return false, errForeign
 	}
 	return l.interest.hears(rooms[0], a), nil
+}
+
+// addressed says whether a broadcast that a pattern has brought is in the link's
+// namespace, and on the channel that its rooms demand. The pattern of "/a" also
+// matches the channels of "/a#b", which is nobody's fault.
+func (l *link) addressed(e *envelope, channel string) bool {
+	named, ok := strings.CutPrefix(channel, l.broadcasts)
+	rooms := e.broadcast.Rooms
+	return ok && sameNamespace(e.namespace, l.topic) && (named == "" || len(rooms) == 1 && named == rooms[0]+"#")
 }
 
 // sameNamespace compares a packet's namespace, in which nothing means "/".

@@ -62,7 +62,7 @@ func (g *golden) broadcast() *adapter.Broadcast {
 // idleLink returns a link to namespace that has no connection.
 func idleLink(namespace string, rooms ...string) *link {
 	h := newHealth(slog.New(slog.DiscardHandler))
-	a := &Adapter{opts: Options{Prefix: defaultPrefix, MaxMessageBytes: defaultMaxBytes}, timing: defaultTiming, health: h}
+	a := &Adapter{opts: Options{Prefix: defaultPrefix, MaxMessageBytes: defaultMaxBytes, Logger: slog.New(slog.DiscardHandler)}, timing: defaultTiming, health: h}
 	p := newPublisher(nil, Options{Prefix: defaultPrefix, PublishQueueBytes: defaultMaxBytes}, defaultTiming, h)
 	b := &bus{publisher: p, subscriber: newSubscriber(nil, defaultTiming, h, p, "probe")}
 	l := newLink(a, b, namespace, "self", func(*adapter.Message) {})

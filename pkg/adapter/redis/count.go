@@ -11,13 +11,11 @@ import (
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
-// countingLink is a link to a namespace in which Node.js servers count.
-type countingLink struct{ roomLink }
+// countingLink is a link to a namespace in which Node.js servers count. It hears every
+// broadcast, and so it is no adapter.RoomObserver.
+type countingLink struct{ *link }
 
-var (
-	_ adapter.NodeCounter  = (*countingLink)(nil)
-	_ adapter.RoomObserver = (*countingLink)(nil)
-)
+var _ adapter.NodeCounter = (*countingLink)(nil)
 
 // CountNodes returns how many connections to Redis listen to the namespace's
 // requests; see adapter.NodeCounter.

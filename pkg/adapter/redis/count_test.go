@@ -261,3 +261,46 @@ func TestNodeJS_RequestsAndBroadcastsArriveInOrder(t *testing.T) {
 		t.Errorf("heard %v", b.heard)
 	}
 }
+
+// A Node.js server may emit to a room right after it has put a socket of this node
+// into it: no subscription that begins then would be in time.
+func TestNodeJS_BroadcastsArriveWithoutASubscriptionOfTheirRoom(t *testing.T) {
+	t.Parallel()
+	server := redisserver.Start(t)
+	plain := join(t, newAdapter(t, server.Addr()), "/a", "plain")
+	inMix := join(t, newAdapterWith(t, newClient(t, server.Addr()), mixed), "/a", "mixed")
+	other := join(t, newAdapter(t, server.Addr()), "/a#b", "other")
+	if _, observes := inMix.link.(adapter.RoomObserver); observes {
+		t.Error("who hears everything asks for rooms")
+	}
+	plain.emit(t, "to a new room", "new")
+	plain.emit(t, "to a socket", "AAAAAAAAAAAAAAAAmine")
+	plain.emit(t, "to several", "x", "y")
+	other.emit(t, "to another namespace", "c") // its channel matches the pattern
+	plain.emit(t, "to all")
+	for _, text := range []string{"to a new room", "to a socket", "to several", "to all"} {
+		inMix.expect(t, text)
+	}
+	if n := inMix.count("to another namespace"); n != 0 {
+		t.Errorf("another namespace's broadcast arrived %d times", n)
+	}
+	if dropped := inMix.adapter.Status().Dropped; len(dropped) > 0 {
+		t.Errorf("dropped %v", dropped)
+	}
+	for _, text := range []string{"to a new room", "to all"} {
+		if n := inMix.count(text); n != 1 {
+			t.Errorf("%q arrived %d times", text, n)
+		}
+	}
+}
+
+func TestNodeJS_ClientsOfReplicasAreRefused(t *testing.T) {
+	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, ReadOnly: true})
+	defer client.Close()
+	if _, err := redis.New(client, mixed); err == nil || !strings.Contains(err.Error(), "NodeJS") {
+		t.Errorf("got %v, want an error that names the option", err)
+	}
+	if _, err := redis.New(client, redis.Options{}); err != nil {
+		t.Errorf("without the option: %v", err)
+	}
+}

@@ -27,13 +27,18 @@
 // goes back in its form; its answers come from "nodejs", whichever server it was, and
 // with NodeJS every node gets the answers to the others' requests too. Node.js does not
 // confirm joins, leaves and disconnects, answers with one argument only, and has no
-// binary in what it answers to events for servers.
+// binary in what it answers to events for servers. Its adapter must have the default
+// parser: another one cannot read what roomcast nodes write, and fails. It takes the
+// answer to fetchSockets in one piece, so [Options.MaxMessageBytes] must hold the
+// descriptions of all sockets of a node, about a kilobyte each.
 //
 // # Interest
 //
 // A link subscribes to the rooms that have a member on its node, and to its
 // sockets' ids with one pattern, so that a broadcast to a room travels only to
-// the nodes that have it. See [adapter.RoomObserver].
+// the nodes that have it. See [adapter.RoomObserver]. What an emitter sends to a
+// room right after it has joined sockets to it may then miss a node that did not have
+// the room. With [Options.NodeJS] a link hears all broadcasts of its namespace.
 //
 // # Delivery
 //

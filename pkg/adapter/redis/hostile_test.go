@@ -27,18 +27,29 @@ var garbage = []string{
 
 func TestHostile_GarbageIsDroppedAndCounted(t *testing.T) {
 	t.Parallel()
+	common := []string{
+		"socket.io#/#", "socket.io#/#room#", "socket.io#/#0123456789abcdefAAAA#",
+		"socket.io-roomcast#/#", "socket.io-roomcast#/#a#", "socket.io-request#/#",
+	}
+	t.Run("among_roomcast_nodes", func(t *testing.T) {
+		garbageIsDropped(t, redis.Options{}, common, func(t *testing.T, a *node) {
+			a.occupy(t, "room")
+			a.own(t, "AAAA")
+		})
+	})
+	t.Run("with_NodeJS", func(t *testing.T) {
+		garbageIsDropped(t, mixed, append(common, "socket.io-response#/#", "socket.io-response#/#a#"), func(*testing.T, *node) {})
+	})
+}
+
+func garbageIsDropped(t *testing.T, opts redis.Options, channels []string, prepare func(*testing.T, *node)) {
 	server := redisserver.Start(t)
 	client := newClient(t, server.Addr())
-	a := join(t, newAdapterWith(t, newClient(t, server.Addr()), mixed), "/", "a")
+	a := join(t, newAdapterWith(t, newClient(t, server.Addr()), opts), "/", "a")
 	b := join(t, newAdapter(t, server.Addr()), "/", "b")
-	a.occupy(t, "room")
-	a.own(t, "AAAA")
+	prepare(t, a)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	channels := []string{
-		"socket.io#/#", "socket.io#/#room#", "socket.io#/#0123456789abcdefAAAA#", "socket.io-roomcast#/#", "socket.io-roomcast#/#a#",
-		"socket.io-request#/#", "socket.io-response#/#", "socket.io-response#/#a#",
-	}
 	for i, channel := range channels {
 		for _, message := range garbage {
 			if err := client.Publish(t.Context(), channel, message).Err(); err != nil {

@@ -24,10 +24,12 @@ type Options struct {
 	// PublishQueueBytes bounds the messages that wait for Redis. Zero means
 	// 16 MiB; a negative value is an error.
 	PublishQueueBytes int64
-	// NodeJS says that Node.js servers are in the cluster whose answers count: calls
-	// that gather answers then wait for theirs too. Each node needs an Adapter of its
-	// own, since Redis counts connections. Without it Node.js servers get broadcasts,
-	// requests and answers, but are not asked for any.
+	// NodeJS says that Node.js servers are in the cluster: calls that gather answers
+	// then wait for theirs too, and the node hears every broadcast of its namespaces, as
+	// those do, so that a room's broadcast arrives that follows a join of a Node.js server's
+	// making. Each node needs an Adapter of its own, since Redis counts connections.
+	// Without it Node.js servers get broadcasts, requests and answers, but are not
+	// asked for any.
 	NodeJS bool
 	// PublishOnSpecificResponseChannel sends an answer to a Node.js server on a channel
 	// that only this server hears, as the option of that name does in Node.js. The
@@ -76,6 +78,7 @@ type Adapter struct {
 	opts   Options
 	timing timing
 	health *health
+	warned sync.Once // of Node.js servers
 
 	mu    sync.Mutex
 	bus   *bus // nil without links
@@ -89,13 +92,17 @@ var (
 
 // New returns an Adapter that uses client, which remains the caller's and must
 // stay open until the last Link is closed. It does not use the network. It fails
-// for a nil client, for a Ring and for options that cannot be meant.
+// for a nil client, for a Ring, with NodeJS for a ClusterClient that reads from
+// replicas, and for options that cannot be meant.
 func New(client goredis.UniversalClient, opts Options) (*Adapter, error) {
 	if client == nil {
 		return nil, errors.New("redis: client is nil")
 	}
 	if _, ring := client.(*goredis.Ring); ring {
 		return nil, errors.New("redis: a Ring cannot be used: its servers do not share their channels")
+	}
+	if c, cluster := client.(*goredis.ClusterClient); cluster && opts.NodeJS && c.Options().ReadOnly {
+		return nil, errors.New("redis: option NodeJS cannot be used with a client that reads from replicas: subscribers are counted on masters")
 	}
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -111,9 +118,9 @@ func (a *Adapter) Status() adapter.Status { return a.health.status() }
 
 // Join enters topic as self; see adapter.Adapter. It returns once Redis has
 // confirmed the subscriptions and a probe has come back. A topic that begins with
-// a slash is a namespace: its Link is an adapter.RoomObserver and speaks the wire
-// form of the Node.js adapter. With the option NodeJS it is an adapter.NodeCounter
-// too, unless deliver is nil.
+// a slash is a namespace: its Link speaks the wire form of the Node.js adapter and is
+// an adapter.RoomObserver, or with the option NodeJS, and a deliver, an
+// adapter.NodeCounter.
 //
 // A Link of the node "emitter" with a nil deliver publishes what the Node.js package
 // @socket.io/redis-emitter would.
@@ -144,7 +151,14 @@ func (l *link) typed() adapter.Link {
 	case l.deliver == nil || !l.adapter.opts.NodeJS:
 		return &roomLink{l}
 	}
-	return &countingLink{roomLink{l}}
+	return &countingLink{l}
+}
+
+// warnNodeJS says once that calls do not wait for some who are there.
+func (a *Adapter) warnNodeJS() {
+	a.warned.Do(func() {
+		a.opts.Logger.Warn("redis: a Node.js server is in the cluster: set the option NodeJS, so that calls to all nodes wait for its answers")
+	})
 }
 
 func (a *Adapter) acquireBus() *bus {

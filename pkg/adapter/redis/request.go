@@ -50,6 +50,9 @@ func (l *link) openRequest(a arrival) (*adapter.Message, error) {
 		return nil, err
 	}
 	m := &adapter.Message{From: q.sender(), Kind: adapter.KindRequest, Request: r}
+	if _, foreign := parseAsker(m.From); foreign && !l.adapter.opts.NodeJS {
+		l.adapter.warnNodeJS()
+	}
 	if q.kind == typeCall && q.own == nil {
 		l.calls.begin(call{m.From, r.ID})
 	}
@@ -201,6 +204,9 @@ func (q *request) request(namespace string) (*adapter.Request, error) {
 		}
 	case q.kind.changes():
 		r.ID, r.Targets = "", q.rooms // Node.js does not answer what has options
+	}
+	if q.own == nil { // Node.js heeds no flags here, so its programs may set any
+		r.Volatile, r.Uncompressed = false, false
 	}
 	if own := q.own; own != nil {
 		r.Timeout, r.Whole = own.timeout, own.whole

@@ -95,6 +95,7 @@ func TestRequest_ReadsWhatNodeSends(t *testing.T) {
 			from = "emitter"
 		}
 		want := &adapter.Message{From: from, Kind: adapter.KindRequest, Request: g.request()}
+		want.Request.Volatile, want.Request.Uncompressed = false, false // as in Node.js, which sends them and heeds none
 		got, err := openAsRequest(idleLink(g.namespace()), string(g.Payload))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, %v, want %+v", g.Name, got, err, want)

@@ -15,6 +15,7 @@ const (
 	routeIDs                        // the pattern of the node's socket ids
 	routeTopic                      // the roomcast channel of a topic
 	routeNode                       // the same, for one node
+	routeEvery                      // the pattern of all broadcasts of a namespace
 	routeRequests                   // the requests in a namespace, in the form of Node.js
 	routeResponses                  // the responses of Node.js servers
 )
