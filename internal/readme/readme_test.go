@@ -15,7 +15,7 @@ func TestREADME_ShowsProgramsThatCompile(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
-	programs := []string{"chat", "cluster"}
+	programs := []string{"chat", "cluster", "invite"}
 	if len(shown) != len(programs) {
 		t.Fatalf("README.md shows %d programs, want %d", len(shown), len(programs))
 	}
