@@ -169,7 +169,7 @@ func Redis(client goredis.UniversalClient) (*redis.Adapter, *emitter.Emitter, er
 	if err != nil {
 		return nil, nil, err
 	}
-	other, err := redis.New(client, redis.Options{Prefix: "other", NodeJS: true})
+	other, err := redis.New(client, redis.Options{Prefix: "other", NodeJS: true, PublishOnSpecificResponseChannel: true})
 	if err != nil {
 		return nil, nil, err
 	}
