@@ -188,15 +188,15 @@ func (f *frameConn) beginFrame() error {
 		f.left = 0
 		return errFrame
 	}
-	if f.isControl() {
-		return nil
+	if !f.isControl() {
+		f.fragments++
 	}
-	f.fragments++
 	if f.limits.MaxFragments > 0 && f.fragments > f.limits.MaxFragments {
 		return errFragments
 	}
-	// The library checks the other bits; it lets this one pass on continuations.
-	if f.header[0]&frameRSV1 != 0 && f.fragments > 1 {
+	// The library checks the other bits; with compression it lets this one pass on
+	// every frame, where only the first of a message may have it.
+	if f.header[0]&frameRSV1 != 0 && (f.isControl() || f.fragments > 1) {
 		return errFrame
 	}
 	return nil

@@ -84,7 +84,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (e *Engine) upgradeConn(w http.ResponseWriter, r *http.Request, s *Session) (*webSocket, error) {
 	socket := &webSocket{engine: e, session: s, textOnly: r.URL.Query().Get("b64") != ""}
 	// What the response got so far, such as CORS headers, belongs into the 101.
-	conn, err := e.upgrader.Upgrade(&hijacker{w, socket}, r, w.Header().Clone())
+	conn, err := e.upgrader.Upgrade(&hijacker{w, socket}, withJudgedOffers(r), w.Header().Clone())
 	if err != nil {
 		return nil, err
 	}

@@ -437,6 +437,7 @@ func TestWebSocket_BombIsCutAtMaxPayload(t *testing.T) {
 	for name, raw := range map[string][]byte{
 		"not deflated":             frame(0xc1, "not deflated"),
 		"RSV1 on the continuation": append(frame(0x41, string(deflate([]byte("4x")))), frame(0xc0, "")...),
+		"RSV1 on a ping":           frame(0xc9, "x"),
 	} {
 		c, r = f.openSocket()
 		c.sendRaw(raw)
