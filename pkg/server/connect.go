@@ -16,7 +16,10 @@ type errorPayload struct {
 	Data    jsontext.Value `json:"data,omitzero"`
 }
 
-var errInvalidNamespace = &ConnectError{Message: "Invalid namespace"}
+var (
+	errInvalidNamespace = &ConnectError{Message: "Invalid namespace"}
+	errInternal         = &ConnectError{Message: "internal error"}
+)
 
 // connect lets the client into a namespace. What may wait (a namespace that is
 // being made, middlewares, handlers) runs in the new socket's own goroutine. See
@@ -190,7 +193,15 @@ func (s *Socket) reject(err error) {
 	s.mu.Lock()
 	s.running, s.rooms = false, nil
 	s.mu.Unlock()
-	_ = s.connection.refuse(s.requested, err)
+	told := false
+	defer func() {
+		if !told {
+			_ = s.connection.refuse(s.requested, errInternal)
+		}
+	}()
+	told = s.guard("refusal", func() error { // err is the program's, and so are its methods and those of its data
+		return s.connection.refuse(s.requested, err)
+	})
 }
 
 // refuse answers a CONNECT packet with CONNECT_ERROR. Only errors that were made
@@ -200,7 +211,7 @@ func (c *connection) refuse(namespace string, err error) error {
 	var known *ConnectError
 	if !errors.As(err, &known) {
 		c.server.log.Warn("connection to namespace refused", "namespace", clip(namespace), "error", clip(err.Error()))
-		known = &ConnectError{Message: "internal error"}
+		known = errInternal
 	}
 	payload.Message = known.Message
 	if known.Data != nil {

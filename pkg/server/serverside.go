@@ -160,21 +160,25 @@ func (n *Namespace) serveEvent(r *adapter.Request, answer func(*adapter.Response
 
 // runServerSide runs the handlers of one event. The first one's result is answered.
 func (n *Namespace) runServerSide(list []serverSideHandler, r *adapter.Request, answer func(*adapter.Response)) {
-	var result any
-	err := errExit
-	defer func() { // also when the handler has ended the goroutine
-		answer(&adapter.Response{Done: true, Answer: n.serverSideAnswer(result, err)})
+	var reply *packet.Packet
+	returned := false
+	defer func() { // also when the handler, or the encoding of its result, has ended the goroutine
+		if !returned {
+			reply = n.serverSideAnswer(nil, errExit)
+		}
+		answer(&adapter.Response{Done: true, Answer: reply})
 		if rest := list[1:]; len(rest) > 0 {
 			n.runServerSide(rest, r, func(*adapter.Response) {})
 		}
 	}()
 	n.guard("server-side event", func() error {
-		values, malformed := r.Packet.Args()
-		if malformed != nil {
-			err = malformed
-			return err
+		var result any
+		values, err := r.Packet.Args()
+		if err == nil {
+			result, err = list[0].handle(n.server.life, Args{values: values})
 		}
-		result, err = list[0].handle(n.server.life, Args{values: values})
+		reply = n.serverSideAnswer(result, err)
+		returned = true
 		return err
 	})
 }
