@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -42,11 +43,25 @@ func (s *Server) encode(p *packet.Packet, uncompressed bool) (*engine.Message, e
 
 // append writes p as the clients' parser reads it.
 func (s *Server) append(dst []byte, p *packet.Packet) (wire []byte, binary bool, err error) {
-	if parser := s.options.Parser; parser != nil {
-		return parser.Append(dst, p)
+	if s.options.Parser != nil {
+		return s.appendForeign(dst, p)
 	}
 	return p.AppendText(dst), false, nil
 }
+
+// appendForeign has the program's parser write p. Its panic must not end the goroutine
+// of an adapter, or be held against the handler that happens to run in it.
+func (s *Server) appendForeign(dst []byte, p *packet.Packet) (wire []byte, binary bool, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked("parser", v, "namespace", clip(p.Namespace))
+			err = errParserPanicked
+		}
+	}()
+	return s.options.Parser.Append(dst, p)
+}
+
+var errParserPanicked = errors.New("server: parser panicked")
 
 // newReader returns what reads a connection's packets.
 func (s *Server) newReader() packet.Reader {
