@@ -17,7 +17,8 @@ const bystanderAgent = "bystander"
 
 // bystander is a client that does nothing wrong: it echoes all the time.
 type bystander struct {
-	conn  *websocket.Conn
+	conn *websocket.Conn
+	tongue
 	stop  chan struct{}
 	done  gosync.WaitGroup
 	trips atomic.Int64
@@ -34,8 +35,8 @@ func watch(t *testing.T, v *victim) *bystander {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	b := &bystander{conn: conn, stop: make(chan struct{})}
-	if err := conn.WriteMessage(websocket.TextMessage, []byte("40")); err != nil {
+	b := &bystander{conn: conn, tongue: v.tongue, stop: make(chan struct{})}
+	if err := conn.WriteMessage(b.say("40")); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the open packet and the reply to CONNECT
@@ -73,11 +74,11 @@ func (b *bystander) run() {
 func (b *bystander) trip() error {
 	n := b.trips.Load()
 	_ = b.conn.SetReadDeadline(time.Now().Add(patience))
-	if err := b.conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `42%d["echo",%d]`, n, n)); err != nil {
+	if err := b.conn.WriteMessage(b.say(fmt.Sprintf(`42%d["echo",%d]`, n, n))); err != nil {
 		return err
 	}
 	for {
-		_, data, err := b.conn.ReadMessage()
+		kind, data, err := b.conn.ReadMessage()
 		switch {
 		case err != nil:
 			return err
@@ -85,7 +86,7 @@ func (b *bystander) trip() error {
 			if err := b.conn.WriteMessage(websocket.TextMessage, []byte("3")); err != nil {
 				return err
 			}
-		case string(data) == fmt.Sprintf(`43%d[%d]`, n, n):
+		case b.hear(kind, data) == fmt.Sprintf(`43%d[%d]`, n, n):
 			return nil
 		default:
 			return fmt.Errorf("got %q", data)

@@ -32,6 +32,7 @@ type victim struct {
 	url       string
 	address   string // of the listener
 	dial      rawclient.Dialer
+	tongue    tongue // of the bystander
 	evil      atomic.Int64
 	sockets   chan *server.Socket // of every client but the bystander
 	ends      chan server.DisconnectReason
@@ -89,7 +90,7 @@ func newVictim(t *testing.T, options server.Options) *victim {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &victim{server: s, sockets: make(chan *server.Socket, 10_000), ends: make(chan server.DisconnectReason, 10_000)}
+	v := &victim{server: s, tongue: tongue{options.Parser}, sockets: make(chan *server.Socket, 10_000), ends: make(chan server.DisconnectReason, 10_000)}
 	ns := s.Of("/")
 	sync(ns)
 	joining(ns)
