@@ -152,6 +152,13 @@ func (b Broadcast) callAll(ctx context.Context, c *collection, event string, arg
 		cancel()
 		return err
 	}
+	waiting := false
+	defer func() { // also when a function of OnAnyOutgoing has ended the goroutine
+		if !waiting {
+			cancel()
+			_ = remote(ctx) // ends at once
+		}
+	}()
 	answered := make(chan struct{})
 	each := func(p packet.Packet, last bool) {
 		if p.Data != nil {
@@ -171,10 +178,9 @@ func (b Broadcast) callAll(ctx context.Context, c *collection, event string, arg
 	deadline, _ := ctx.Deadline()
 	here, err := n.gather(&p, b, time.Until(deadline), counted, each)
 	if err != nil {
-		cancel()
-		_ = remote(ctx) // ends at once
 		return err
 	}
+	waiting = true
 	n.server.tasks.Go(func() {
 		defer cancel()
 		ctx, release := n.server.untilShutdown(ctx)

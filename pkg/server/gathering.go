@@ -103,7 +103,15 @@ func (n *Namespace) gather(p *packet.Packet, b Broadcast, patience time.Duration
 			g.miss(1)
 		}
 	}
+	sent := false
+	defer func() {
+		if !sent { // counted has ended the goroutine
+			g.stop()
+			g.miss(1)
+		}
+	}()
 	counted(g.sockets)
+	sent = true
 	if len(g.sockets) == 0 {
 		return g, nil
 	}

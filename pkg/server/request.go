@@ -148,17 +148,27 @@ func (s *Socket) describe() adapter.Socket {
 }
 
 // encodeData returns the JSON of what is attached to s. What has none is left out, and
-// so is null: programs in JavaScript look into the data without asking.
+// so is null: programs in JavaScript look into the data without asking. The program's
+// own methods may run, and end their goroutine: so it is not the caller's.
 func (s *Socket) encodeData() (value []byte) {
-	s.guard("data", func() error { // the program's own methods may run
-		encoded, err := s.data.Load().encode()
-		if err != nil {
-			s.connection.server.log.Warn("data of a socket has no JSON form", "namespace", clip(s.requested), "socket", s.id, "error", clip(err.Error()))
-		}
-		if encoded.Kind() != 'n' {
-			value = encoded
-		}
+	d := s.data.Load()
+	if d == nil {
 		return nil
+	}
+	done := make(chan struct{})
+	s.connection.server.tasks.Go(func() {
+		defer close(done)
+		s.guard("data", func() error {
+			encoded, err := d.encode()
+			if err != nil {
+				s.connection.server.log.Warn("data of a socket has no JSON form", "namespace", clip(s.requested), "socket", s.id, "error", clip(err.Error()))
+			}
+			if encoded.Kind() != 'n' {
+				value = encoded
+			}
+			return nil
+		})
 	})
+	<-done
 	return value
 }
