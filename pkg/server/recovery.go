@@ -295,7 +295,7 @@ func (s *Socket) record(before int32) *adapter.Record {
 
 // save keeps the record of a client that may come back.
 func (s *Socket) save(record *adapter.Record) {
-	record.Data = s.encodeData()
+	s.connection.server.tasks.await(func() { record.Data = s.encodeData() })
 	s.keepRecord(record)
 }
 

@@ -72,8 +72,7 @@ func (b Broadcast) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 	})
 	sockets := n.local(b)
 	all = slices.Grow(all, len(sockets))
-	for _, s := range sockets {
-		described := s.describe()
+	for _, described := range describe(sockets) {
 		take(&described)
 	}
 	return all, err

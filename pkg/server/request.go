@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -10,6 +12,10 @@ import (
 // fetchedAtOnce bounds the sockets in one answer to another node, so that no
 // answer is larger than a backend carries.
 const fetchedAtOnce = 1000
+
+// maxPatience bounds how long this node works on what another one asks for: clients
+// owe acknowledgements so long, and the other may have made up its time.
+const maxPatience = time.Hour
 
 // serve does what another node asks for. It is called by the adapter, in order
 // with that node's broadcasts, and so everything that may wait has a goroutine of
@@ -71,10 +77,10 @@ func (n *Namespace) noteRooms(rooms []string) {
 	}
 }
 
-// patience is how long the node that asked will wait.
+// patience is how long the node that asked will wait, within reason.
 func (n *Namespace) patience(r *adapter.Request) time.Duration {
 	if r.Timeout > 0 {
-		return r.Timeout
+		return min(r.Timeout, maxPatience)
 	}
 	return n.server.options.RequestTimeout
 }
@@ -97,6 +103,16 @@ func (n *Namespace) local(b Broadcast) []*Socket {
 // joinAll makes sockets members of rooms on this node, and says how many became it
 // and why the first of the others did not.
 func joinAll(sockets []*Socket, rooms []string) (joined int, first error) {
+	if len(sockets) == 0 {
+		return 0, nil
+	}
+	if limit := sockets[0].connection.server.options.MaxRoomsPerSocket; exceeds(len(rooms), limit) {
+		// What is too much for each is found once, not by each: another node may have
+		// sent any number.
+		if rooms = sorted(slices.Clone(rooms)); exceeds(len(rooms)-1, limit) { // one may be a socket's own
+			return 0, fmt.Errorf("%w: at most %d", ErrTooManyRooms, limit)
+		}
+	}
 	for _, s := range sockets {
 		err := s.enter(rooms)
 		switch {
@@ -109,9 +125,29 @@ func joinAll(sockets []*Socket, rooms []string) (joined int, first error) {
 	return joined, first
 }
 
+// manyRooms is from when on it is quicker to look at what rooms a socket has.
+const manyRooms = 100
+
 func leaveAll(sockets []*Socket, rooms []string) {
+	if len(rooms) > manyRooms {
+		leaveMany(sockets, rooms)
+		return
+	}
 	for _, s := range sockets {
 		s.Leave(rooms...)
+	}
+}
+
+func leaveMany(sockets []*Socket, rooms []string) {
+	left := make(map[string]struct{}, len(rooms))
+	for _, room := range rooms {
+		left[room] = struct{}{}
+	}
+	for _, s := range sockets {
+		s.Leave(slices.DeleteFunc(s.Rooms(), func(room string) bool {
+			_, leaves := left[room]
+			return !leaves
+		})...)
 	}
 }
 
@@ -129,10 +165,7 @@ func describeAll(sockets []*Socket, whole bool, answer func(*adapter.Response)) 
 		if !whole {
 			n = min(n, fetchedAtOnce)
 		}
-		part := &adapter.Response{Done: n == len(sockets), Receivers: n, Sockets: make([]adapter.Socket, n)}
-		for i, s := range sockets[:n] {
-			part.Sockets[i] = s.describe()
-		}
+		part := &adapter.Response{Done: n == len(sockets), Receivers: n, Sockets: describe(sockets[:n])}
 		answer(part)
 		if sockets = sockets[n:]; part.Done {
 			return
@@ -140,35 +173,36 @@ func describeAll(sockets []*Socket, whole bool, answer func(*adapter.Response)) 
 	}
 }
 
-// describe says what other nodes may know of s.
-func (s *Socket) describe() adapter.Socket {
-	return adapter.Socket{
-		ID: s.id, Rooms: s.Rooms(), Handshake: s.connection.session.Handshake().AppendJSON(nil, s.auth), Data: s.encodeData(),
+// describe says what other nodes may know of sockets.
+func describe(sockets []*Socket) []adapter.Socket {
+	all := make([]adapter.Socket, 0, len(sockets))
+	for len(all) < len(sockets) { // once, unless the encoding of data ends the goroutine
+		sockets[0].connection.server.tasks.await(func() {
+			for len(all) < len(sockets) {
+				s := sockets[len(all)]
+				all = append(all, adapter.Socket{
+					ID: s.id, Rooms: s.Rooms(), Handshake: s.connection.session.Handshake().AppendJSON(nil, s.auth),
+				})
+				all[len(all)-1].Data = s.encodeData()
+			}
+		})
 	}
+	return all
 }
 
 // encodeData returns the JSON of what is attached to s. What has none is left out, and
 // so is null: programs in JavaScript look into the data without asking. The program's
-// own methods may run, and end their goroutine: so it is not the caller's.
+// own methods may run, and end the goroutine.
 func (s *Socket) encodeData() (value []byte) {
-	d := s.data.Load()
-	if d == nil {
+	s.guard("data", func() error {
+		encoded, err := s.data.Load().encode()
+		if err != nil {
+			s.connection.server.log.Warn("data of a socket has no JSON form", "namespace", clip(s.requested), "socket", s.id, "error", clip(err.Error()))
+		}
+		if encoded.Kind() != 'n' {
+			value = encoded
+		}
 		return nil
-	}
-	done := make(chan struct{})
-	s.connection.server.tasks.Go(func() {
-		defer close(done)
-		s.guard("data", func() error {
-			encoded, err := d.encode()
-			if err != nil {
-				s.connection.server.log.Warn("data of a socket has no JSON form", "namespace", clip(s.requested), "socket", s.id, "error", clip(err.Error()))
-			}
-			if encoded.Kind() != 'n' {
-				value = encoded
-			}
-			return nil
-		})
 	})
-	<-done
 	return value
 }

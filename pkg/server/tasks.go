@@ -36,6 +36,17 @@ func (t *tasks) Go(f func()) {
 	}
 }
 
+// await runs f in a goroutine and returns when that has ended, which f may do with
+// runtime.Goexit.
+func (t *tasks) await(f func()) {
+	done := make(chan struct{})
+	t.Go(func() {
+		defer close(done)
+		f()
+	})
+	<-done
+}
+
 func (t *tasks) work(f func()) {
 	defer t.workers.end()
 	for f != nil {
