@@ -58,7 +58,7 @@ func (n *Namespace) serveJoin(r *adapter.Request, b Broadcast, answer func(*adap
 	}
 	n.noteRooms(r.Targets)
 	n.server.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(n.server.base, n.patience(r))
+		ctx, cancel := context.WithTimeout(n.server.life, n.patience(r))
 		defer cancel()
 		if err := n.interest.announce(ctx, r.Targets); err != nil {
 			n.server.log.Warn("join for another node", "namespace", clip(n.name), "error", err)

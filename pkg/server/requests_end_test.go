@@ -233,3 +233,22 @@ func TestShutdown_EndsPendingRequests(t *testing.T) {
 		})
 	}
 }
+
+// A backend that does not confirm a room does not hold up the end of a node that puts
+// its sockets into it for another.
+func TestShutdown_EndsTheWaitForARoomOfAnotherNode(t *testing.T) {
+	inClusterBubble(t, 2, server.Options{Adapter: stuck{newRouted()}, RequestTimeout: time.Minute}, func(t *testing.T, nodes []node) {
+		c, id := nodes[1].member(t)
+		joined := make(chan error, 1)
+		go func() { joined <- nodes[0].To(id).Join(t.Context(), "room") }()
+		synctest.Wait()
+		begin := time.Now()
+		go c.ExpectClose()
+		if err := nodes[1].Shutdown(t.Context()); err != nil || time.Since(begin) > time.Second {
+			t.Errorf("Shutdown: %v after %v", err, time.Since(begin))
+		}
+		if err := <-joined; time.Since(begin) > time.Second {
+			t.Errorf("Join: %v after %v", err, time.Since(begin))
+		}
+	})
+}
