@@ -265,6 +265,12 @@ func TestCallAll_ManyAtATimeWhileClientsComeAndGo(t *testing.T) {
 			})
 		}
 		calling.Wait()
+		synctest.Wait()
+		for _, n := range nodes {
+			if connections, sockets := server.Awaited(n.Of("/")); connections != 0 || sockets != 0 {
+				t.Errorf("%d and %d acknowledgements are still awaited", connections, sockets)
+			}
+		}
 		for _, c := range all {
 			c.Close()
 		}

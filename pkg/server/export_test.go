@@ -4,3 +4,25 @@ import "context"
 
 // Drain returns when everything that was emitted has been written.
 func Drain(s *Server) { _ = s.fanout.tasks.wait(context.Background()) }
+
+// Held returns how many of a node's sockets are catching up, and for how many offsets
+// sockets of n wait.
+func Held(n *Namespace) (sockets int64, offsets int) {
+	n.delivering.Lock()
+	defer n.delivering.Unlock()
+	return n.server.fanout.holding.Load(), len(n.expected)
+}
+
+// Awaited returns how many acknowledgements n's sockets owe, by the count of their
+// connections and by their own.
+func Awaited(n *Namespace) (connections, sockets int) {
+	for _, s := range n.Sockets() {
+		s.connection.mu.Lock()
+		connections += s.connection.awaits
+		s.connection.mu.Unlock()
+		s.mu.Lock()
+		sockets += len(s.acks)
+		s.mu.Unlock()
+	}
+	return connections, sockets
+}

@@ -74,6 +74,10 @@ func TestRecoveryStress_NothingIsLostAndNothingComesTwice(t *testing.T) {
 				stats := s.Stats().Recoveries
 				recovered += stats["complete"]
 				broken += stats["unknown"]
+				eventually(t, "no socket catches up", func() bool {
+					held, offsets := server.Held(s.Of("/"))
+					return held == 0 && offsets == 0
+				})
 			}
 			t.Logf("%d recoveries, and %d attempts that broke off", recovered, broken)
 		})
