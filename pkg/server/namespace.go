@@ -115,7 +115,7 @@ func (n *Namespace) UseEvent(middleware func(ctx context.Context, s *Socket, eve
 // goroutine that emits, so it has to be quick. What other nodes emit, and with
 // Options.Recovery what this one does, it sees in order but in a goroutine of its own,
 // perhaps a moment later; if it does not keep up, it misses what is beyond 10,000
-// events. What a recovered client had missed it does not see again.
+// events or 64 MiB. What a recovered client had missed it does not see again.
 func (n *Namespace) OnAnyOutgoing(see func(s *Socket, event string, args Args)) {
 	n.handlers.update(func(r *registry) { r.outgoing = appendCopy(r.outgoing, see) })
 }
@@ -151,7 +151,7 @@ func (n *Namespace) announceOutgoing(p *packet.Packet, receivers []*Socket, exce
 // goroutine that delivers, which runtime.Goexit would.
 func (n *Namespace) announceApart(p *packet.Packet, receivers []*Socket, except exclusion) {
 	if len(receivers) > 0 && n.seesOutgoing() {
-		n.outgoing.add(n.server.tasks, func() { n.announceOutgoing(p, receivers, except) })
+		n.outgoing.addHolding(n.server.tasks, packetSize(p), func() { n.announceOutgoing(p, receivers, except) })
 	}
 }
 

@@ -4,16 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
-
-// serverSideEvents bounds the events of other nodes that wait for their handlers,
-// in one namespace.
-const serverSideEvents = 10_000
 
 // serverSideHandler handles an event of another node and returns what to answer.
 type serverSideHandler struct {
@@ -147,10 +141,10 @@ func (n *Namespace) serveEvent(r *adapter.Request, answer func(*adapter.Response
 	}
 	run := func() { n.runServerSide(list, r, answer) }
 	var accepted bool
-	if r.ID == "" {
-		accepted = n.events.add(n.server.tasks, run)
+	if size := packetSize(&r.Packet); r.ID == "" {
+		accepted = n.events.addHolding(n.server.tasks, size, run)
 	} else {
-		accepted = n.callsHere.run(n.server.tasks, run)
+		accepted = n.callsHere.run(n.server.tasks, size, run)
 	}
 	if !accepted {
 		n.server.undeliverable.Add(1)
@@ -198,71 +192,4 @@ func (n *Namespace) serverSideAnswer(result any, err error) *packet.Packet {
 		return nil
 	}
 	return &packet.Packet{Type: packet.Ack, Namespace: n.name, Data: data, Attachments: attachments}
-}
-
-// parallel runs functions beside each other, as many at a time as may wait in a
-// serial.
-type parallel struct{ running atomic.Int64 }
-
-// run starts f and says whether there was room.
-func (p *parallel) run(t *tasks, f func()) bool {
-	if p.running.Add(1) > serverSideEvents {
-		p.running.Add(-1)
-		return false
-	}
-	t.Go(func() {
-		defer p.running.Add(-1)
-		f()
-	})
-	return true
-}
-
-// serial runs functions one after the other, in a goroutine that lives while there
-// are some.
-type serial struct {
-	mu      sync.Mutex
-	queue   []func()
-	running bool
-}
-
-// add queues f and says whether there was room.
-func (q *serial) add(t *tasks, f func()) bool {
-	q.mu.Lock()
-	if len(q.queue) >= serverSideEvents {
-		q.mu.Unlock()
-		return false
-	}
-	q.queue = append(q.queue, f)
-	start := !q.running
-	q.running = true
-	q.mu.Unlock()
-	if start {
-		t.Go(func() { q.run(t) })
-	}
-	return true
-}
-
-// run goes on in another goroutine when a function has ended this one with
-// runtime.Goexit.
-func (q *serial) run(t *tasks) {
-	finished := false
-	defer func() {
-		if !finished {
-			t.Go(func() { q.run(t) })
-		}
-	}()
-	for {
-		q.mu.Lock()
-		if len(q.queue) == 0 {
-			q.queue, q.running = nil, false
-			q.mu.Unlock()
-			finished = true
-			return
-		}
-		f := q.queue[0]
-		q.queue[0] = nil
-		q.queue = q.queue[1:]
-		q.mu.Unlock()
-		f()
-	}
 }

@@ -250,6 +250,47 @@ func TestServerSideEmit_EventsThatWaitAreBounded(t *testing.T) {
 	})
 }
 
+// So are their bytes, of those that are answered too.
+func TestServerSideEmit_BytesThatWaitAreBounded(t *testing.T) {
+	for name, called := range map[string]bool{"events": false, "calls": true} {
+		t.Run(name, func(t *testing.T) {
+			inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
+				release := make(chan struct{})
+				var handled atomic.Int32
+				server.OnServerSide(nodes[1].Of("/"), "n", func(context.Context, []byte) error {
+					<-release
+					handled.Add(1)
+					return nil
+				})
+				const most, beyond = 4, 3 // of 15 MiB in 64 MiB
+				event := make([]byte, 15<<20)
+				var calling gosync.WaitGroup
+				for range most + beyond {
+					if called {
+						calling.Go(func() { _, _ = server.CallServers[int](t.Context(), nodes[0].Of("/"), "n", event) })
+					} else {
+						_ = nodes[0].Of("/").ServerSideEmit(t.Context(), "n", event)
+					}
+					synctest.Wait()
+				}
+				running := 1 // which does not wait
+				if called {
+					running = 0
+				}
+				if got := nodes[1].Health().BusDropped["refused"]; got != uint64(beyond-running) {
+					t.Errorf("%d events are counted as dropped, want %d", got, beyond-running)
+				}
+				close(release)
+				calling.Wait()
+				synctest.Wait()
+				if got := int(handled.Load()); got != most+running {
+					t.Errorf("%d events were handled, want %d", got, most+running)
+				}
+			})
+		})
+	}
+}
+
 // A call is not held up by another one, nor by events that want no answer.
 func TestCallServers_AreHandledBesideEachOther(t *testing.T) {
 	inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
