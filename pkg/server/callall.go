@@ -20,7 +20,7 @@ import (
 // The call ends when all have answered or gone, or when ctx ends, and without a
 // deadline after Options.RequestTimeout; a node that dies ends its part when it is
 // given up. Shutdown ends it with ErrServerClosed. What came is kept in each case. A
-// late answer is ignored. A socket that owes Options.MaxPendingAcks already is left out.
+// late answer is ignored. Other nodes wait for their sockets for an hour at most. A socket that owes Options.MaxPendingAcks already is left out.
 func CallAll[Res any](ctx context.Context, b Broadcast, event string, args ...any) *Answers[Res] {
 	c := &collection{changed: make(chan struct{})}
 	if err := b.callAll(ctx, c, event, args); err != nil {

@@ -38,6 +38,7 @@ type Namespace struct {
 	ackIDs    atomic.Uint64
 	events    serial   // of other nodes that want no answer
 	callsHere parallel // events of other nodes that want one
+	fetches   serial   // descriptions that other nodes want
 	outgoing  serial   // what OnAnyOutgoing is to see of other nodes' broadcasts
 
 	log        adapter.RecoveryLink // nil without recovery

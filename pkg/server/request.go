@@ -34,8 +34,7 @@ func (n *Namespace) serve(r *adapter.Request, answer func(*adapter.Response)) {
 		disconnectAll(sockets, r.Close)
 		answer(&adapter.Response{Done: true, Receivers: len(sockets)})
 	case adapter.ActionFetch:
-		sockets := n.local(b)
-		n.server.tasks.Go(func() { describeAll(sockets, r.Whole, answer) })
+		n.serveFetch(r, n.local(b), answer)
 	case adapter.ActionRooms:
 		answer(&adapter.Response{Done: true, Rooms: n.rooms.Names()})
 	case adapter.ActionEvent:
@@ -154,6 +153,22 @@ func leaveMany(sockets []*Socket, rooms []string) {
 func disconnectAll(sockets []*Socket, close bool) {
 	for _, s := range sockets {
 		s.Disconnect(close)
+	}
+}
+
+// serveFetch describes sockets after those that were asked for before: a description
+// may be long, and so only one answer at a time takes memory. Who has waited in vain
+// is not answered, and nobody is while the server ends.
+func (n *Namespace) serveFetch(r *adapter.Request, sockets []*Socket, answer func(*adapter.Response)) {
+	whole, late := r.Whole, time.Now().Add(n.patience(r))
+	accepted := n.fetches.add(n.server.tasks, func() {
+		if n.server.life.Err() == nil && time.Now().Before(late) {
+			describeAll(sockets, whole, answer)
+		}
+	})
+	if !accepted {
+		n.server.undeliverable.Add(1)
+		n.server.log.Warn("request of another node dropped: too many wait", "namespace", clip(n.name))
 	}
 }
 
