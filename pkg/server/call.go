@@ -72,19 +72,17 @@ func (s *Socket) expect(id uint64, w waiter) error {
 		s.acks = make(map[uint64]waiter)
 	}
 	s.acks[id] = w
-	s.connection.awaited(1)
+	s.connection.awaited(w, 1)
 	return nil
 }
 
 // forget ends the wait for an answer, and says whether it had not ended otherwise.
 func (s *Socket) forget(id uint64) bool {
 	s.mu.Lock()
-	_, waiting := s.acks[id]
+	w, waiting := s.acks[id]
 	delete(s.acks, id)
 	s.mu.Unlock()
-	if waiting {
-		s.connection.awaited(-1)
-	}
+	s.connection.awaited(w, -1)
 	return waiting
 }
 
@@ -97,6 +95,6 @@ func (s *Socket) answered(p packet.Packet) {
 	s.mu.Unlock()
 	if w != nil {
 		w.answered(p)
-		s.connection.awaited(-1)
+		s.connection.awaited(w, -1)
 	}
 }

@@ -267,8 +267,12 @@ func (c *connection) release(size int64) {
 	c.wakeReader()
 }
 
-// awaited counts acknowledgements that handlers wait for.
-func (c *connection) awaited(n int) {
+// awaited counts w if it is a Call, for which a handler may wait. A CallAll concerns
+// clients whose handlers know nothing of it, and has an end without their answers.
+func (c *connection) awaited(w waiter, n int) {
+	if _, call := w.(single); !call {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.awaits += n

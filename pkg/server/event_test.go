@@ -305,6 +305,28 @@ func TestEvent_WhileHandlerCallsTwiceTheLimitMayWait(t *testing.T) {
 	c.ExpectNothing("/")
 }
 
+// A broadcast that wants acknowledgements, of whatever node, does not turn clients that
+// send faster than they are served into offenders.
+func TestEvent_WhileACallToAllIsPendingTheLimitStopsReadingOnly(t *testing.T) {
+	s, url := start(t, server.Options{MaxEventsInFlight: 10})
+	release := make(chan struct{})
+	server.On(s.Of("/"), "slow", func(context.Context, *server.Socket, int) error { <-release; return nil })
+	c, _ := rawclient.Join(t, url, "/", nil)
+	answers := server.CallAll[int](t.Context(), s.Of("/").All(), "ask")
+	for i := range 50 {
+		c.Send(fmt.Sprintf(`2["slow",%d]`, i))
+	}
+	id := expectCall(t, c, `["ask"]`)
+	bystander, _ := rawclient.Join(t, url, "/", nil)
+	bystander.ExpectNothing("/")
+	close(release)
+	acknowledge(c, id, "1")
+	if got, err := answers.Wait(); err != nil || len(got) != 1 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	c.ExpectNothing("/")
+}
+
 func TestEvent_WrongArgumentsAreTheClientsProblem(t *testing.T) {
 	s, url := start(t, server.Options{})
 	server.On(s.Of("/"), "n", func(_ context.Context, _ *server.Socket, n int) error { return nil })

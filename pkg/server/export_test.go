@@ -13,8 +13,8 @@ func Held(n *Namespace) (sockets int64, offsets int) {
 	return n.server.fanout.holding.Load(), len(n.expected)
 }
 
-// Awaited returns how many acknowledgements n's sockets owe, by the count of their
-// connections and by their own.
+// Awaited returns how many acknowledgements n's sockets owe: to Call, by the count of
+// their connections, and to whomever, by their own.
 func Awaited(n *Namespace) (connections, sockets int) {
 	for _, s := range n.Sockets() {
 		s.connection.mu.Lock()

@@ -221,8 +221,8 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 			f.deafen(s)
 			s.end(ForcedClose)
 			s.connection.session.Close()
+			n.server.recoveries.count(err)
 		}
-		n.server.recoveries.count(err)
 	}()
 	if err := s.claim(ctx, c.record); err != nil {
 		return err
@@ -244,6 +244,7 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 	if err != nil {
 		return err
 	}
+	n.server.recoveries.count(nil) // before the client can know
 	f.add(delivery{one: s, message: engine.Join(append(c.messages, reply)), release: true})
 	return nil
 }

@@ -316,8 +316,8 @@ func (s *Socket) end(reason DisconnectReason) bool {
 	}
 	for _, w := range acks {
 		w.gone()
+		s.connection.awaited(w, -1)
 	}
-	s.connection.awaited(-len(acks))
 	s.connection.drop(s, false)
 	if record != nil {
 		s.save(record)
