@@ -58,7 +58,8 @@ func (s *Server) appendForeign(dst []byte, p *packet.Packet) (wire []byte, binar
 			err = errParserPanicked
 		}
 	}()
-	return s.options.Parser.Append(dst, p)
+	q := *p // so that p need not be on the heap where there is no such parser
+	return s.options.Parser.Append(dst, &q)
 }
 
 var errParserPanicked = errors.New("server: parser panicked")
