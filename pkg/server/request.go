@@ -108,7 +108,8 @@ func joinAll(sockets []*Socket, rooms []string) (joined int, first error) {
 	if limit := sockets[0].connection.server.options.MaxRoomsPerSocket; exceeds(len(rooms), limit) {
 		// What is too much for each is found once, not by each: another node may have
 		// sent any number.
-		if rooms = sorted(slices.Clone(rooms)); exceeds(len(rooms)-1, limit) { // one may be a socket's own
+		var ok bool
+		if rooms, ok = distinct(rooms, limit+1); !ok { // one may be a socket's own
 			return 0, fmt.Errorf("%w: at most %d", ErrTooManyRooms, limit)
 		}
 	}
@@ -122,6 +123,23 @@ func joinAll(sockets []*Socket, rooms []string) (joined int, first error) {
 		}
 	}
 	return joined, first
+}
+
+// distinct returns names without repetitions, and false as soon as there are more
+// than most.
+func distinct(names []string, most int) (unique []string, ok bool) {
+	seen := make(map[string]struct{})
+	for _, name := range names {
+		if _, again := seen[name]; again {
+			continue
+		}
+		if len(unique) == most {
+			return nil, false
+		}
+		seen[name] = struct{}{}
+		unique = append(unique, name)
+	}
+	return unique, true
 }
 
 // manyRooms is from when on it is quicker to look at what rooms a socket has.
