@@ -90,7 +90,9 @@ export async function recoveryInFlow(stage) {
   over = true;
   for (const [s, count] of (await counts).entries()) {
     await Promise.all(clients.map(async ({ socket, heard }, i) => {
+      const last = next(socket, "last");
       await ask(speakers[s], "broadcast", { to: [socket.id] }, "last");
+      await last; // behind all that this speaker has said
       const numbers = heard.filter(([speaker]) => speaker === s).map(([, n]) => n);
       const first = numbers[0];
       assert.deepEqual(numbers, Array.from({ length: count - first }, (_, n) => first + n), `client ${i}, speaker ${s}`);
