@@ -168,10 +168,16 @@ func ExampleRecovery() {
 		if s.Recovered() {
 			return nil // it is in its rooms, has its data, and gets what it missed
 		}
-		return s.Join(ctx, "garden")
+		if err := s.Join(ctx, "garden"); err != nil {
+			return err
+		}
+		return s.Emit("welcome", "to the garden")
 	})
-	_, stop := newClient(srv)
-	stop()
+	client, stop := newClient(srv)
+	defer stop()
+	event := client.receive() // it ends with the offset, which the client says when it comes back
+	fmt.Println(event[:len(`42["welcome","to the garden","`)])
+	// Output: 42["welcome","to the garden","
 }
 
 func get(srv *server.Server, path string) (status int) {
