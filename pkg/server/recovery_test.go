@@ -38,6 +38,29 @@ func errs(t testing.TB, all ...error) {
 	}
 }
 
+// Socket.IO's order of a disconnection: the record is kept before the program hears
+// of it.
+func TestRecovery_RecordIsSavedBeforeOnDisconnect(t *testing.T) {
+	s, url, kept := recovering(t, server.Options{})
+	told := make(chan struct{})
+	s.Of("/").OnDisconnect(func(context.Context, *server.Socket, server.DisconnectReason) { close(told) })
+	kept.intervene(func(step, _ string) error {
+		if step == "save" {
+			select {
+			case <-told:
+				t.Error("the program was told before the record was saved")
+			case <-time.After(50 * time.Millisecond): // long enough for one that does not wait
+			}
+		}
+		return nil
+	})
+	w := wander(t, url, "/", nil)
+	emit(t, s, 0)
+	w.events(`2["n",0]`)
+	w.cut(kept)
+	receive(t, told)
+}
+
 func TestRecovery_ClientHasWhatItHadAndGetsWhatItMissed(t *testing.T) {
 	s, url, kept := recovering(t, server.Options{})
 	ns := s.Of("/")

@@ -307,9 +307,6 @@ func (s *Socket) end(reason DisconnectReason) bool {
 	s.acks = nil
 	start := before != connecting && s.wake()
 	s.mu.Unlock()
-	if start {
-		s.start()
-	}
 
 	if cancel != nil {
 		cancel(&DisconnectError{Reason: reason})
@@ -321,6 +318,9 @@ func (s *Socket) end(reason DisconnectReason) bool {
 	s.connection.drop(s, false)
 	if record != nil {
 		s.save(record)
+	}
+	if start { // who hears of the disconnection may count on the record
+		s.start()
 	}
 	if namespace != nil {
 		for _, room := range rooms {
