@@ -46,7 +46,7 @@ func appendUnescaped(dst, body []byte) ([]byte, bool) {
 	return dst, true
 }
 
-// unicodeEscape reads an escape of the form \uXXXX.
+// unicodeEscape reads an escape of \u and four hexadecimal digits.
 func unicodeEscape(text []byte) (rune, bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0, false

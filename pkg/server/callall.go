@@ -22,7 +22,7 @@ import (
 // given up. Shutdown ends it with ErrServerClosed. What came is kept in each case. A
 // late answer is ignored. Other nodes wait for their sockets for an hour at most. A socket that owes Options.MaxPendingAcks already is left out.
 func CallAll[Res any](ctx context.Context, b Broadcast, event string, args ...any) *Answers[Res] {
-	c := &collection{changed: make(chan struct{})}
+	c := &collection{}
 	if err := b.callAll(ctx, c, event, args); err != nil {
 		c.finish(err)
 	}
@@ -102,7 +102,7 @@ type collection struct {
 	expected int
 	ended    bool
 	err      error
-	changed  chan struct{} // closed and replaced with each change
+	changed  chan struct{} // closed with the next change; nil while nobody waits for it
 }
 
 // change makes a change and tells those who wait for one.
@@ -110,8 +110,10 @@ func (c *collection) change(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f()
-	close(c.changed)
-	c.changed = make(chan struct{})
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
 }
 
 func (c *collection) expect(n int)         { c.change(func() { c.expected += n }) }
@@ -126,11 +128,15 @@ func (c *collection) await(i int) (packet.Packet, bool) {
 			defer c.mu.Unlock()
 			return c.answers[i], true
 		}
-		ended, changed := c.ended, c.changed
-		c.mu.Unlock()
-		if ended {
+		if c.ended {
+			c.mu.Unlock()
 			return packet.Packet{}, false
 		}
+		if c.changed == nil {
+			c.changed = make(chan struct{})
+		}
+		changed := c.changed
+		c.mu.Unlock()
 		<-changed
 	}
 }
