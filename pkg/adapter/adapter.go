@@ -95,14 +95,56 @@ type Status struct {
 	// Since is when State was entered.
 	Since time.Time
 	// Dropped counts the messages that did not travel, by a reason from a fixed
-	// list: "queue_full", "expired", "too_large", "malformed", "foreign".
+	// list: "queue_full", "expired", "too_large", "malformed", "foreign", "unsigned".
 	Dropped map[string]uint64
 	// Interruptions counts how often the backend was lost.
 	Interruptions uint64
+	// Gaps counts the times in which messages of other nodes may have been missed.
+	Gaps uint64
+	// LogGaps counts how often a log had lost its oldest entries before this node had
+	// read them.
+	LogGaps uint64
+	// LogResets counts how often a log was found empty, or another one than before.
+	LogResets uint64
+	// Repeated counts the entries of a log that were there more than once and were
+	// delivered once.
+	Repeated uint64
 }
 
 // Reporter is implemented by an Adapter that knows the state of its backend.
 type Reporter interface {
 	// Status returns the present status. It does not block.
 	Status() Status
+}
+
+// Watcher is implemented by an Adapter that says at once what happens to its
+// backend.
+type Watcher interface {
+	// Watch calls f for each event, one at a time and in order, until stop is called.
+	// f must return promptly. stop waits for a running call of f, so f must not call
+	// it.
+	Watch(f func(Event)) (stop func())
+}
+
+// Event is something that has happened to an adapter's backend.
+type Event struct {
+	// Status is the adapter's status after it.
+	Status Status
+	// Cause says why the backend was lost; nil when it was not.
+	Cause error
+	// Gap is what may have been missed; nil for a change of state alone.
+	Gap *Gap
+}
+
+// Gap is a time in which messages of other nodes may have been missed.
+type Gap struct {
+	// Topics are those concerned, sorted.
+	Topics []string
+	// From is when messages were last known to arrive.
+	From time.Time
+	// To is when they were known to arrive again.
+	To time.Time
+	// Missed is how many entries of a log were not read, of all its topics; 0 where
+	// that is unknown.
+	Missed uint64
 }

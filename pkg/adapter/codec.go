@@ -15,7 +15,7 @@ import (
 // are unsigned varints. What is in brackets is there if the flags say so.
 //
 //	broadcast       flags packet rooms except
-//	heartbeat,hello tag namespaces
+//	heartbeat,hello tag namespaces application
 //	goodbye         nothing
 //	request         flags action id timeout packet rooms except targets
 //	response        flags action id receivers [packet] sockets rooms
@@ -72,6 +72,7 @@ func (m *Message) AppendBinary(b []byte) ([]byte, error) {
 	case KindHeartbeat, KindHello:
 		b = binary.AppendUvarint(b, uint64(m.Heartbeat.Tag))
 		b = appendTexts(b, m.Heartbeat.Namespaces)
+		b = appendText(b, m.Heartbeat.Application)
 	case KindRequest:
 		b = m.Request.append(b)
 	case KindResponse:
@@ -144,7 +145,7 @@ func (d *decoder) message() Message {
 	case KindBroadcast:
 		m.Broadcast = d.broadcast()
 	case KindHeartbeat, KindHello:
-		m.Heartbeat = &Heartbeat{Tag: uint32(d.number(maxTag)), Namespaces: d.strings()}
+		m.Heartbeat = &Heartbeat{Tag: uint32(d.number(maxTag)), Namespaces: d.strings(), Application: string(d.text())}
 	case KindGoodbye:
 	case KindRequest:
 		m.Request = d.request()

@@ -10,7 +10,7 @@ import (
 // minSocketLen is the length of an empty Socket's byte form.
 const minSocketLen = 4
 
-func (a Action) known() bool { return a >= ActionJoin && a <= ActionCall }
+func (a Action) known() bool { return a >= ActionJoin && a <= ActionRelease }
 
 func (r *Request) encodable() error {
 	if !r.Action.known() || r.Timeout < 0 {

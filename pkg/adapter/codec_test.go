@@ -15,7 +15,7 @@ import (
 var messages = map[string]adapter.Message{
 	"goodbye":         {Kind: adapter.KindGoodbye, From: "a"},
 	"hello":           {Kind: adapter.KindHello, From: "a", Heartbeat: &adapter.Heartbeat{}},
-	"heartbeat":       {Kind: adapter.KindHeartbeat, From: "a", To: "b", Heartbeat: &adapter.Heartbeat{Tag: 1<<24 - 1, Namespaces: []string{"/", "/日本"}}},
+	"heartbeat":       {Kind: adapter.KindHeartbeat, From: "a", To: "b", Heartbeat: &adapter.Heartbeat{Tag: 1<<24 - 1, Namespaces: []string{"/", "/日本"}, Application: "shop"}},
 	"empty broadcast": {Kind: adapter.KindBroadcast, Broadcast: &adapter.Broadcast{}},
 	"full broadcast": {Kind: adapter.KindBroadcast, From: "a", To: "b", Offset: "17-0", Broadcast: &adapter.Broadcast{
 		Packet: packet.Packet{
@@ -113,7 +113,7 @@ func malformed() map[string][]byte {
 		"unknown kind":                 {1, 7, 0, 0, 0},
 		"sender announces billions":    append([]byte{1, 4}, billions...),
 		"varint without end":           append([]byte{1, 4}, bytes.Repeat([]byte{0xff}, 20)...),
-		"tag of 25 bits":               {1, 2, 0, 0, 0, 0x80, 0x80, 0x80, 8, 0},
+		"tag of 25 bits":               {1, 2, 0, 0, 0, 0x80, 0x80, 0x80, 8, 0, 0},
 		"namespaces announce billions": append([]byte{1, 2, 0, 0, 0, 0}, billions...),
 		"unknown flag":                 append(broadcast[:5:5], 16, 2, 0, 0, 0, 0),
 		"unknown packet type":          append(broadcast[:5:5], 0, 7, 0, 0, 0, 0),
@@ -121,7 +121,7 @@ func malformed() map[string][]byte {
 		"too many rooms":               append(append(broadcast[:5:5], 0, 2, 0, 0, 0x81, 0x80, 0x40), make([]byte, 1<<21)...),
 
 		"request of action 0":            append(request[:5:5], 0, 0, 0, 0, 2, 0, 0, 0, 0, 0),
-		"request of an unknown action":   append(request[:5:5], 0, 8, 0, 0, 2, 0, 0, 0, 0, 0),
+		"request of an unknown action":   append(request[:5:5], 0, 9, 0, 0, 2, 0, 0, 0, 0, 0),
 		"request that is done":           append(request[:5:5], 32, 1, 0, 0, 2, 0, 0, 0, 0, 0),
 		"request with a huge timeout":    append(append(request[:5:5], 0, 1, 0), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 0, 0, 0, 0, 0),
 		"request's packet type":          append(request[:5:5], 0, 1, 0, 0, 7, 0, 0, 0, 0, 0),
@@ -182,7 +182,7 @@ func TestMessage_ImpossibleIsNotEncoded(t *testing.T) {
 		"no request":           {request(nil), adapter.ErrMalformed},
 		"no response":          {response(nil), adapter.ErrMalformed},
 		"action 0":             {request(&adapter.Request{}), adapter.ErrMalformed},
-		"unknown action":       {request(&adapter.Request{Action: adapter.ActionCall + 1}), adapter.ErrMalformed},
+		"unknown action":       {request(&adapter.Request{Action: adapter.ActionRelease + 1}), adapter.ErrMalformed},
 		"negative timeout":     {request(&adapter.Request{Action: adapter.ActionCall, Timeout: -1}), adapter.ErrMalformed},
 		"request's packet":     {request(&adapter.Request{Action: adapter.ActionCall, Packet: packet.Packet{Type: 7}}), adapter.ErrMalformed},
 		"too many targets":     {request(&adapter.Request{Action: adapter.ActionJoin, Targets: make([]string, 1<<20+1)}), adapter.ErrTooLarge},

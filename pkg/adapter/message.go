@@ -67,6 +67,9 @@ type Heartbeat struct {
 	Tag uint32
 	// Namespaces are those that the node has joined.
 	Namespaces []string
+	// Application is the program that the node runs; see server.Options. Empty if it
+	// does not say.
+	Application string
 }
 
 // Clone returns a copy of m that shares the bytes and lists with m.

@@ -25,7 +25,8 @@ type RecoveryStore interface {
 	// Each broadcast but the volatile ones gets an Offset. All links of the topic,
 	// also that of the broadcast's sender, get the topic's broadcasts in one order,
 	// which is the log's: what comes later has the later offset. Nodes that join
-	// the same topic do so with the same retention.
+	// the same topic do so with the same retention. The zero Retention keeps no
+	// records: the log then is for the order alone, see TotalOrder.
 	JoinRecoverable(ctx context.Context, topic string, self NodeID, r Retention, deliver func(*Message)) (RecoveryLink, error)
 }
 
@@ -40,7 +41,7 @@ type RecoveryLink interface {
 	// followed offset. Both come from a client and may be any text.
 	Find(ctx context.Context, privateID, offset string) (*Record, error)
 	// Take takes the record out of the store: at most one call gets it, on all nodes
-	// together. It fails with ErrNoRecord.
+	// together, until it is saved again. It fails with ErrNoRecord.
 	Take(ctx context.Context, privateID string) (*Record, error)
 	// Missed yields the broadcasts that follow offset in the log, in order, until
 	// the log's end at the time it is reached, which may be ahead of what this link
@@ -48,8 +49,34 @@ type RecoveryLink interface {
 	// longer kept.
 	Missed(ctx context.Context, offset string) iter.Seq2[*Message, error]
 	// Start returns the offset behind which the deliveries of this link begin: the
-	// log's end when it joined.
+	// log's end when it joined, which need not be that of a broadcast of its topic. It
+	// is empty while that is not known, because the backend was away then.
 	Start() string
+	// Compare returns a negative number if offset a comes before b in the log, zero if
+	// they are the same, and a positive number otherwise. The empty text comes before
+	// all offsets. Both are offsets that this log gave out.
+	Compare(a, b string) int
+}
+
+// TotalOrder is implemented by a RecoveryStore whose log is how its broadcasts travel:
+// all nodes, the sender's included, have them in one order. The server then joins
+// namespaces by JoinRecoverable, also where clients do not recover.
+type TotalOrder interface {
+	RecoveryStore
+	// TotalOrder does nothing; that it is there says it all.
+	TotalOrder()
+}
+
+// RecordKeeper is implemented by a RecoveryLink whose records outlive the node that
+// has saved them. The server then keeps a record of each socket while it is
+// connected, so that its client recovers when the node is killed.
+type RecordKeeper interface {
+	// Renew keeps the records of those private session ids for another window of the
+	// retention. Those that are not there are left out without an error.
+	Renew(ctx context.Context, privateIDs []string) error
+	// Forget removes a record, whose client will not come back. It is no error that
+	// there is none.
+	Forget(ctx context.Context, privateID string) error
 }
 
 // Retention bounds what a RecoveryStore keeps for one topic.
@@ -75,7 +102,7 @@ type Record struct {
 	PrivateID string
 	// SocketID is the socket's public id.
 	SocketID string
-	// Node is the node on which the socket was.
+	// Node is the node on which the socket was, or is, or empty if that is not known.
 	Node NodeID
 	// Since is an offset: nothing up to it was meant for the socket, which was not
 	// connected then.

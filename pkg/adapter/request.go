@@ -27,6 +27,11 @@ const (
 	// ActionCall sends Packet to the selected sockets and asks for their
 	// acknowledgements.
 	ActionCall
+	// ActionRelease asks the one node that it is addressed to for the socket whose id is
+	// the only one of Rooms, because its client has come back elsewhere: a connection
+	// that still stands is closed, and its recovery record is saved before the node
+	// answers.
+	ActionRelease
 )
 
 // Request is what a node asks of all other nodes of a namespace.

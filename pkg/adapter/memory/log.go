@@ -163,6 +163,15 @@ func (g *broadcastLog) number(offset string) (uint64, bool) {
 	return number, true
 }
 
+// rank says where an offset of this log is; what is none comes before all.
+func (g *broadcastLog) rank(offset string) int64 {
+	number, ok := g.number(offset)
+	if !ok {
+		return -1
+	}
+	return int64(number)
+}
+
 // read fills to with the broadcasts after that with number, and returns how many
 // they are; it fails with ErrNoOffset when some of them are gone.
 func (g *broadcastLog) read(number uint64, to []*adapter.Message) (int, error) {

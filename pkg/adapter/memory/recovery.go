@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -122,6 +123,9 @@ func (l *recoveryLink) Missed(ctx context.Context, offset string) iter.Seq2[*ada
 
 // Start returns the log's end when the link joined; see adapter.RecoveryLink.
 func (l *recoveryLink) Start() string { return l.start }
+
+// Compare orders two offsets; see adapter.RecoveryLink.
+func (l *recoveryLink) Compare(a, b string) int { return cmp.Compare(l.log.rank(a), l.log.rank(b)) }
 
 // usable says why nothing can be kept or read for this link any more.
 func (l *recoveryLink) usable(ctx context.Context) error {
