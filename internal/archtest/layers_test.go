@@ -12,9 +12,10 @@ type layer struct {
 var (
 	leaf      = layer{1, "a leaf is about one thing and can be read, tested and fuzzed alone"}
 	seam      = layer{2, "a backend author depends on the seam; it must not drag a server along"}
-	middle    = layer{3, "backends and cluster duties meet only at the seam, so that each can be replaced"}
-	api       = layer{4, "the server combines the layers below; nothing below may know it"}
-	top       = layer{5, "programs and tests wire everything; nothing imports them"}
+	inside    = layer{3, "the parts of one backend can be read and tested alone; only that backend imports them"}
+	middle    = layer{4, "backends and cluster duties meet only at the seam, so that each can be replaced"}
+	api       = layer{5, "the server combines the layers below; nothing below may know it"}
+	top       = layer{6, "programs and tests wire everything; nothing imports them"}
 	equipment = layer{0, "equipment for tests and builds knows nothing of the product, so that every test may use it"}
 )
 
@@ -50,12 +51,16 @@ var places = map[string]place{
 
 	"pkg/adapter": {seam, nil},
 
-	"pkg/adapter/memory":      {middle, nil},
-	"pkg/adapter/adaptertest": {middle, nil},
-	"pkg/emitter":             {middle, nil},
-	"pkg/adapter/redis":       {middle, map[string]string{modRedis: "the only place that speaks Redis"}},
-	"pkg/parser/msgpack":      {middle, nil},
-	"internal/cluster":        {middle, map[string]string{modUUID: "node ids are UUIDs"}},
+	"pkg/adapter/memory":                {middle, nil},
+	"pkg/adapter/adaptertest":           {middle, nil},
+	"pkg/emitter":                       {middle, nil},
+	"pkg/adapter/redis/internal/order":  {leaf, nil},
+	"pkg/adapter/redis/internal/wire":   {inside, nil},
+	"pkg/adapter/redis/internal/bus":    {inside, map[string]string{modRedis: "its connections are Redis'"}},
+	"pkg/adapter/redis/internal/stream": {inside, map[string]string{modRedis: "a stream is Redis'"}},
+	"pkg/adapter/redis":                 {middle, map[string]string{modRedis: "the only place that speaks Redis"}},
+	"pkg/parser/msgpack":                {middle, nil},
+	"internal/cluster":                  {middle, map[string]string{modUUID: "node ids are UUIDs"}},
 
 	"pkg/server": {api, map[string]string{modJSON: "arguments are JSON"}},
 
