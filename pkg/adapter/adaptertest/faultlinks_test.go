@@ -2,6 +2,7 @@ package adaptertest
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,7 +114,7 @@ func busyInDeliver(l *fixtureLink) {
 		deliver(m)
 	}
 	l.publish = func(ctx context.Context, m *adapter.Message) error {
-		if m.To != "" && running.Load() {
+		if m.To != "" && m.Heartbeat != nil && running.Load() {
 			return errBrokenPipe
 		}
 		return publish(ctx, m)
@@ -196,5 +197,60 @@ func straggler(l *fixtureLink) {
 			time.AfterFunc(moment/5, func() { l.deliver(numbered(1)) })
 		}
 		return err
+	}
+}
+
+// roomsLag carries broadcasts for rooms on a way of their own, which is slower.
+func roomsLag(_ *fixtureLink, next func(*adapter.Message)) func(*adapter.Message) {
+	const slower = moment / 5
+	var mu sync.Mutex // deliver is called once at a time
+	var waiting []*adapter.Message
+	return func(m *adapter.Message) {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(roomsOf(m)) == 0 {
+			next(m)
+			return
+		}
+		waiting = append(waiting, m)
+		time.AfterFunc(slower, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			next(waiting[0])
+			waiting = waiting[1:]
+		})
+	}
+}
+
+// backwards swaps each two broadcasts that were published to the same rooms in one
+// breath.
+func backwards(_ *fixtureLink, next func(*adapter.Message)) func(*adapter.Message) {
+	var mu sync.Mutex
+	held := map[string]*adapter.Message{}
+	release := func(selection string, m *adapter.Message) {
+		if held[selection] == m {
+			delete(held, selection)
+			next(m)
+		}
+	}
+	return func(m *adapter.Message) {
+		mu.Lock()
+		defer mu.Unlock()
+		if m.Broadcast == nil {
+			next(m)
+			return
+		}
+		selection := fmt.Sprint(roomsOf(m))
+		if earlier := held[selection]; earlier != nil {
+			next(m)
+			release(selection, earlier)
+			return
+		}
+		held[selection] = m
+		time.AfterFunc(moment/5, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			release(selection, m)
+		})
 	}
 }

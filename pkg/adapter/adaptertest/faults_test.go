@@ -291,6 +291,7 @@ var commonFaults = map[string]func() fault{
 	"Rooms_Once": repeating(func(l *fixtureLink, m *adapter.Message) int {
 		return max(1, len(slices.DeleteFunc(slices.Clone(roomsOf(m)), func(room string) bool { return !l.occupies(room) })))
 	}),
+	"Rooms_InOrder": onDeliver(roomsLag),
 	"Rooms_AnyName": losing(func(_ *fixtureLink, m *adapter.Message) bool { return slices.Equal(roomsOf(m), []string{"?"}) }),
 	"Rooms_EmptyAndOccupiedAgain": onLink(func(l *fixtureLink) {
 		gone, occupied, empty := sync.Map{}, l.occupied, l.empty

@@ -18,10 +18,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // outcome runs one check against fixtures with a fault, on a bubble's clock.
 func outcome(t *testing.T, spoil func() fault, k check) *recorder {
 	t.Helper()
+	return outcomeWith(t, spoil, k, func(*Config) {})
+}
+
+func outcomeWith(t *testing.T, spoil func() fault, k check, configure func(*Config)) *recorder {
+	t.Helper()
 	var r *recorder
 	synctest.Test(t, func(t *testing.T) {
 		r = newRecorder(t)
-		r.run(func() { try(r, fixtureConfig(spoil), k) })
+		c := fixtureConfig(spoil)
+		configure(&c)
+		r.run(func() { try(r, c, k) })
 		time.Sleep(2 * time.Hour) // what a fault has left behind ends by itself
 	})
 	return r
@@ -99,4 +106,39 @@ func TestRun_MissingAbilityIsSkippedWithItsReason(t *testing.T) {
 			t.Errorf("skipped %t with %q, want a reason", r.Skipped(), log)
 		}
 	})
+}
+
+// What several ways do to the order is forgiven, and nothing else is.
+func TestRun_OrderPerSelectionForgivesWhatOvertakesOnAnotherWay(t *testing.T) {
+	perSelection := func(c *Config) { c.OrderPerSelection = true }
+	for name, spoil := range map[string]func() fault{
+		"none": faultless, "rooms lag": onDeliver(roomsLag), "requests overtake": onDeliver(requestsFirst),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, k := range checks() {
+				if r := outcomeWith(t, spoil, k, perSelection); r.Failed() || r.Skipped() {
+					t.Errorf("%s: failed %t, skipped %t: %s", k.name, r.Failed(), r.Skipped(), strings.Join(r.lines(), "\n"))
+				}
+			}
+		})
+	}
+}
+
+func TestRun_OrderPerSelectionHoldsEachSelectionToItsOrder(t *testing.T) {
+	perSelection := func(c *Config) { c.OrderPerSelection = true }
+	for name, spoil := range faults() {
+		want := name != "Rooms_InOrder" && name != "Request_InOrderWithBroadcasts"
+		i := slices.IndexFunc(checks(), func(k check) bool { return k.name == name })
+		if r := outcomeWith(t, spoil, checks()[i], perSelection); r.Failed() != want {
+			t.Errorf("%s: failed %t, want %t", name, r.Failed(), want)
+		}
+	}
+	for _, k := range checks() {
+		if k.name != "Rooms_InOrder" && k.name != "Request_InOrderWithBroadcasts" {
+			continue
+		}
+		if r := outcomeWith(t, onDeliver(backwards), k, perSelection); !r.Failed() {
+			t.Errorf("%s: passed with broadcasts in the wrong order", k.name)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package adaptertest
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -78,6 +79,22 @@ func (m *member) expect(number uint32) {
 	m.Helper()
 	if got := numberOf(m.next()); got != number {
 		m.Fatalf("%s heard message %d in %q, want %d", m.id, got, m.topic, number)
+	}
+}
+
+// expectEach takes as many messages as there are numbers, of several selections.
+func (m *member) expectEach(numbers ...uint32) {
+	m.Helper()
+	var got []uint32
+	for range numbers {
+		got = append(got, numberOf(m.next()))
+	}
+	if m.config.OrderPerSelection {
+		slices.Sort(got)
+		numbers = slices.Sorted(slices.Values(numbers))
+	}
+	if !slices.Equal(got, numbers) {
+		m.Fatalf("%s heard messages %d in %q, want %d", m.id, got, m.topic, numbers)
 	}
 }
 

@@ -1,8 +1,10 @@
 package adaptertest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"slices"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
@@ -12,6 +14,7 @@ var roomChecks = []check{
 	{"Rooms_AnyOfSeveral", "a broadcast to several rooms arrives at a node that has any of them", anyOfSeveral},
 	{"Rooms_NoneMeansAll", "a broadcast without rooms arrives at every node, whatever rooms it has", noneMeansAll},
 	{"Rooms_Once", "a broadcast arrives once at a node that has several of its rooms", roomsOnce},
+	{"Rooms_InOrder", "broadcasts of one sender arrive in the order in which they were published, whatever rooms each is for", roomsInOrder},
 	{"Rooms_AnyName", "a room's name is any text: no character has a meaning to the backend", anyRoomName},
 	{"Rooms_EmptyAndOccupiedAgain", "a room may become empty and be occupied again, at once and repeatedly", emptyAndOccupiedAgain},
 	{"Rooms_EmptyConcernsOneRoom", "RoomEmpty ends the interest in that room only; for a room that is not occupied it does nothing", emptyConcernsOneRoom},
@@ -54,12 +57,11 @@ func socketID(suffix string) string { return rand.Text()[:16] + suffix }
 func (tr *trial) heardOnce(sender, receiver *member, rooms ...string) {
 	tr.Helper()
 	sender.publish(event(sender.topic, 1, rooms...), event(sender.topic, last))
-	times := 0
-	for _, number := range receiver.until(last) {
-		if number == 1 {
-			times++
-		}
+	heard := receiver.until(last)
+	if len(heard) == 0 && tr.config.OrderPerSelection {
+		heard = append(heard, numberOf(receiver.next()))
 	}
+	times := len(slices.DeleteFunc(heard, func(number uint32) bool { return number != 1 }))
 	if message, ok := receiver.inbox.take(moment); ok && numberOf(message) == 1 {
 		times++
 	}
@@ -112,6 +114,38 @@ func roomsOnce(tr *trial) {
 	receiver.occupy(observer, "b")
 	tr.heardOnce(sender, receiver, "a")
 	tr.heardOnce(sender, receiver, "a", "b")
+}
+
+func roomsInOrder(tr *trial) {
+	const rounds = 20
+	namespace := tr.namespace()
+	sender, receiver := tr.node().join(namespace), tr.node().join(namespace)
+	id := socketID("AAAA")
+	if observer, ok := receiver.link.(adapter.RoomObserver); ok {
+		receiver.claim(observer, "AAAA")
+		receiver.occupy(observer, "a")
+		receiver.occupy(observer, "b")
+	}
+	selections := [][]string{nil, {"a"}, {id}, {"b"}, {"a", "b"}}
+	var want []uint32
+	for number := range uint32(rounds * len(selections)) {
+		sender.publish(event(namespace, number, selections[int(number)%len(selections)]...))
+		want = append(want, number)
+	}
+	var got []uint32
+	for len(got) < len(want) {
+		if number := numberOf(receiver.next()); !slices.Contains(got, number) { // repetitions are for other checks
+			got = append(got, number)
+		}
+	}
+	if tr.config.OrderPerSelection { // one selection after the other, each as it came
+		bySelection := func(a, b uint32) int { return cmp.Compare(a%uint32(len(selections)), b%uint32(len(selections))) }
+		slices.SortStableFunc(got, bySelection)
+		slices.SortStableFunc(want, bySelection)
+	}
+	if !slices.Equal(got, want) {
+		tr.Errorf("got %d, want %d", got, want)
+	}
 }
 
 func anyRoomName(tr *trial) {

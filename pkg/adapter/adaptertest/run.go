@@ -22,6 +22,11 @@ type Config struct {
 	// Cut is like New for a node that cannot reach the backend until heal is called.
 	// Without it, what happens while the backend is away is not checked.
 	Cut func(t testing.TB) (a adapter.Adapter, heal func())
+	// OrderPerSelection is for a backend that carries a sender's messages on several
+	// ways, each in order, such as the channels of a Redis Cluster: only those of one
+	// kind and action, to the same rooms and the same node, are then held to the order
+	// in which they were published. Without it all of a topic's are.
+	OrderPerSelection bool
 }
 
 // check is one rule of the seam.
