@@ -56,7 +56,9 @@ type RoomObserver interface {
 	// SocketIDs says that the ids of this node's sockets have 20 characters and
 	// end in suffix. Each such id names a room that is never announced by
 	// RoomOccupied. It may be called again with another suffix; the earlier ones
-	// stay valid. It returns as RoomOccupied does.
+	// stay valid. It returns as RoomOccupied does. An error that wraps
+	// errors.ErrUnsupported means that this link cannot be told of ids together: then
+	// each is announced by RoomOccupied, as is always an id that ends otherwise.
 	SocketIDs(ctx context.Context, suffix string) error
 }
 
