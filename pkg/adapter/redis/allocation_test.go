@@ -4,13 +4,17 @@
 
 package redis
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/bus"
+)
 
 func TestAllocations_PerBroadcast(t *testing.T) {
 	l, m, o := idleLink("/", "room1"), sample(), newOutgoing()
-	encode := func() { o.body = o.body[:0]; _ = l.encode(o, m) }
+	encode := func() { o.Body = o.Body[:0]; _ = l.encode(o, m) }
 	encode()
-	a := arrival{route: routeRoom, channel: o.channel, payload: string(o.body)}
+	a := bus.Arrival{Kind: routeRoom, Channel: o.Channel, Payload: string(o.Body)}
 	l.self = "another"
 	for name, c := range map[string]struct {
 		fn   func()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/roomcast/roomcast/internal/msgpack"
 	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/bus"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
 
@@ -100,11 +101,11 @@ type envelope struct {
 
 // openBroadcast reads a broadcast. It returns nil for one that no socket here can
 // want. Its data is decoded only after all else has been looked at.
-func (l *link) openBroadcast(a arrival) (*adapter.Message, error) {
-	if sender, ok := classicSender(a.payload); ok && sender == string(l.self) {
+func (l *link) openBroadcast(a bus.Arrival) (*adapter.Message, error) {
+	if sender, ok := classicSender(a.Payload); ok && sender == string(l.self) {
 		return nil, nil
 	}
-	e, err := readEnvelope([]byte(a.payload))
+	e, err := readEnvelope([]byte(a.Payload))
 	if err != nil {
 		return nil, err
 	}
@@ -136,9 +137,9 @@ func classicSender(payload string) (string, bool) {
 // wants says whether a broadcast is for sockets of this node. The names of the
 // channels are not injective (namespace "/a" and room "b" give that of "/a#b"),
 // so the channel is compared with what the message says.
-func (l *link) wants(e *envelope, a arrival) (bool, error) {
-	if a.route == routeEvery {
-		return l.addressed(e, a.channel), nil
+func (l *link) wants(e *envelope, a bus.Arrival) (bool, error) {
+	if a.Kind == routeEvery {
+		return l.addressed(e, a.Channel), nil
 	}
 	if !sameNamespace(e.namespace, l.topic) {
 		return false, errForeign
@@ -146,14 +147,14 @@ func (l *link) wants(e *envelope, a arrival) (bool, error) {
 	rooms := e.broadcast.Rooms
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if a.route == routeNamespace {
+	if a.Kind == routeNamespace {
 		wanted := len(rooms) == 0
 		for _, room := range rooms {
 			wanted = wanted || l.interest.wants(room)
 		}
 		return wanted, nil
 	}
-	named, ok := strings.CutPrefix(a.channel, l.broadcasts)
+	named, ok := strings.CutPrefix(a.Channel, l.broadcasts)
 	if !ok || len(rooms) != 1 || named != rooms[0]+"#" {
 		return false, errForeign
 	}

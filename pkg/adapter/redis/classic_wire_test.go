@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/bus"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
 
@@ -59,12 +60,13 @@ func (g *golden) broadcast() *adapter.Broadcast {
 	return b
 }
 
+func newOutgoing() *bus.Outgoing { return bus.New(bus.Config{}).Message() }
+
 // idleLink returns a link to namespace that has no connection.
 func idleLink(namespace string, rooms ...string) *link {
-	h := newHealth(slog.New(slog.DiscardHandler))
-	a := &Adapter{opts: Options{Prefix: defaultPrefix, MaxMessageBytes: defaultMaxBytes, Logger: slog.New(slog.DiscardHandler)}, timing: defaultTiming, health: h}
-	p := newPublisher(nil, Options{Prefix: defaultPrefix, PublishQueueBytes: defaultMaxBytes}, defaultTiming, h)
-	b := &bus{publisher: p, subscriber: newSubscriber(nil, defaultTiming, h, p, "probe")}
+	h := bus.NewHealth(slog.New(slog.DiscardHandler))
+	a := &Adapter{opts: Options{Prefix: defaultPrefix, MaxMessageBytes: defaultMaxBytes, Logger: slog.New(slog.DiscardHandler)}, health: h}
+	b := bus.New(bus.Config{Prefix: defaultPrefix, PublishQueueBytes: defaultMaxBytes, Health: h})
 	l := newLink(a, b, namespace, "self", func(*adapter.Message) {})
 	for _, room := range rooms {
 		if _, err := (&roomLink{l}).occupy(room); err != nil {
@@ -86,7 +88,7 @@ func TestClassic_ReadsWhatNodeSends(t *testing.T) {
 		if g.Channel != l.broadcasts {
 			why = routeRoom
 		}
-		m, err := l.openBroadcast(arrival{route: why, channel: g.Channel, payload: string(g.Payload)})
+		m, err := l.openBroadcast(bus.Arrival{Kind: why, Channel: g.Channel, Payload: string(g.Payload)})
 		if err != nil || m == nil {
 			t.Errorf("%s: got %v, %v", g.Name, m, err)
 			continue
@@ -126,8 +128,8 @@ func TestClassic_WritesByteForByteWhatNodeWrites(t *testing.T) {
 		l.self = adapter.NodeID(g.Sender)
 		o := newOutgoing()
 		err := l.encode(o, &adapter.Message{Kind: adapter.KindBroadcast, Broadcast: g.broadcast()})
-		if err != nil || o.channel != g.Channel || !bytes.Equal(o.body, g.Payload) {
-			t.Errorf("%s: got %.80x on %q, %v, want %.80x on %q", g.Name, o.body, o.channel, err, []byte(g.Payload), g.Channel)
+		if err != nil || o.Channel != g.Channel || !bytes.Equal(o.Body, g.Payload) {
+			t.Errorf("%s: got %.80x on %q, %v, want %.80x on %q", g.Name, o.Body, o.Channel, err, []byte(g.Payload), g.Channel)
 		}
 	}
 }
@@ -154,7 +156,7 @@ func TestClassic_ToleratesWhatNodeMayLeaveOut(t *testing.T) {
 		"odd flags":       packed(goodPacket, "\x83\xa5rooms\x90\xa6except\x90\xa5flags\x83\xa8volatile\x01\xa8compress\xc0\xa7timeout\xcd\x10\x00"),
 	} {
 		l := idleLink("/")
-		m, err := l.openBroadcast(arrival{route: routeNamespace, channel: l.broadcasts, payload: payload})
+		m, err := l.openBroadcast(bus.Arrival{Kind: routeNamespace, Channel: l.broadcasts, Payload: payload})
 		if err != nil || m == nil || m.Broadcast.Volatile || m.Broadcast.Uncompressed {
 			t.Errorf("%s: got %v, %v", name, m, err)
 		}
@@ -203,7 +205,7 @@ func hostile() map[string]string {
 func TestClassic_RefusesHostileMessages(t *testing.T) {
 	for name, payload := range hostile() {
 		l := idleLink("/")
-		m, err := l.openBroadcast(arrival{route: routeNamespace, channel: l.broadcasts, payload: payload})
+		m, err := l.openBroadcast(bus.Arrival{Kind: routeNamespace, Channel: l.broadcasts, Payload: payload})
 		if err == nil {
 			t.Errorf("%s: got %v, want an error", name, m)
 		}
@@ -222,20 +224,20 @@ func TestClassic_ChannelAndContentMustAgree(t *testing.T) {
 	for _, c := range []struct {
 		name, topic string
 		rooms       []string // occupied here
-		a           arrival
+		a           bus.Arrival
 		delivered   bool
 		err         error
 	}{
-		{"all", "/a", nil, arrival{routeNamespace, "", "socket.io#/a#", message("/a")}, true, nil},
-		{"another namespace", "/a", nil, arrival{routeNamespace, "", "socket.io#/a#", message("/b")}, false, errForeign},
-		{"namespace /a#b is room b of /a", "/a", []string{"b"}, arrival{routeRoom, "", "socket.io#/a#b#", message("/a#b")}, false, errForeign},
-		{"room c of /a#b is room b#c of /a", "/a", []string{"b#c"}, arrival{routeRoom, "", "socket.io#/a#b#c#", message("/a#b", "c")}, false, errForeign},
-		{"room b#c of /a", "/a", []string{"b#c"}, arrival{routeRoom, "", "socket.io#/a#b#c#", message("/a", "b#c")}, true, nil},
-		{"another room inside", "/a", []string{"b", "c"}, arrival{routeRoom, "", "socket.io#/a#b#", message("/a", "c")}, false, errForeign},
-		{"two rooms on a room's channel", "/a", []string{"b", "c"}, arrival{routeRoom, "", "socket.io#/a#b#", message("/a", "b", "c")}, false, errForeign},
-		{"a room that has emptied", "/a", nil, arrival{routeRoom, "", "socket.io#/a#b#", message("/a", "b")}, false, nil},
-		{"several rooms, one of them here", "/a", []string{"c"}, arrival{routeNamespace, "", "socket.io#/a#", message("/a", "b", "c")}, true, nil},
-		{"several rooms, none here", "/a", []string{"x"}, arrival{routeNamespace, "", "socket.io#/a#", message("/a", "b", "c")}, false, nil},
+		{"all", "/a", nil, bus.Arrival{Kind: routeNamespace, Channel: "socket.io#/a#", Payload: message("/a")}, true, nil},
+		{"another namespace", "/a", nil, bus.Arrival{Kind: routeNamespace, Channel: "socket.io#/a#", Payload: message("/b")}, false, errForeign},
+		{"namespace /a#b is room b of /a", "/a", []string{"b"}, bus.Arrival{Kind: routeRoom, Channel: "socket.io#/a#b#", Payload: message("/a#b")}, false, errForeign},
+		{"room c of /a#b is room b#c of /a", "/a", []string{"b#c"}, bus.Arrival{Kind: routeRoom, Channel: "socket.io#/a#b#c#", Payload: message("/a#b", "c")}, false, errForeign},
+		{"room b#c of /a", "/a", []string{"b#c"}, bus.Arrival{Kind: routeRoom, Channel: "socket.io#/a#b#c#", Payload: message("/a", "b#c")}, true, nil},
+		{"another room inside", "/a", []string{"b", "c"}, bus.Arrival{Kind: routeRoom, Channel: "socket.io#/a#b#", Payload: message("/a", "c")}, false, errForeign},
+		{"two rooms on a room's channel", "/a", []string{"b", "c"}, bus.Arrival{Kind: routeRoom, Channel: "socket.io#/a#b#", Payload: message("/a", "b", "c")}, false, errForeign},
+		{"a room that has emptied", "/a", nil, bus.Arrival{Kind: routeRoom, Channel: "socket.io#/a#b#", Payload: message("/a", "b")}, false, nil},
+		{"several rooms, one of them here", "/a", []string{"c"}, bus.Arrival{Kind: routeNamespace, Channel: "socket.io#/a#", Payload: message("/a", "b", "c")}, true, nil},
+		{"several rooms, none here", "/a", []string{"x"}, bus.Arrival{Kind: routeNamespace, Channel: "socket.io#/a#", Payload: message("/a", "b", "c")}, false, nil},
 	} {
 		m, err := idleLink(c.topic, c.rooms...).openBroadcast(c.a)
 		if (m != nil) != c.delivered || !errors.Is(err, c.err) {
@@ -261,8 +263,8 @@ func TestClassic_WhatNodeCannotSayTravelsOnOurOwnChannel(t *testing.T) {
 		"an event":     {adapter.Message{Kind: adapter.KindBroadcast, Broadcast: &adapter.Broadcast{Packet: event, Rooms: []string{"r"}}}, "socket.io#/a#r#"},
 	} {
 		o := newOutgoing()
-		if err := idleLink("/a").encode(o, &c.m); err != nil || o.channel != c.want {
-			t.Errorf("%s: got %q, %v, want %q", name, o.channel, err, c.want)
+		if err := idleLink("/a").encode(o, &c.m); err != nil || o.Channel != c.want {
+			t.Errorf("%s: got %q, %v, want %q", name, o.Channel, err, c.want)
 		}
 	}
 }
@@ -289,7 +291,7 @@ func FuzzOpenBroadcast(f *testing.F) {
 	}
 	l := idleLink("/", "room1")
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		m, err := l.openBroadcast(arrival{route: routeNamespace, channel: l.broadcasts, payload: string(payload)})
+		m, err := l.openBroadcast(bus.Arrival{Kind: routeNamespace, Channel: l.broadcasts, Payload: string(payload)})
 		if err != nil || m == nil {
 			return
 		}
@@ -319,7 +321,7 @@ func BenchmarkEncode(b *testing.B) {
 	l, m, o := idleLink("/"), sample(), newOutgoing()
 	b.ReportAllocs()
 	for b.Loop() {
-		o.body = o.body[:0]
+		o.Body = o.Body[:0]
 		_ = l.encode(o, m)
 	}
 }
@@ -328,9 +330,15 @@ func BenchmarkDecode(b *testing.B) {
 	l, o := idleLink("/", "room1"), newOutgoing()
 	_ = l.encode(o, sample())
 	l.self = "another"
-	a := arrival{route: routeRoom, channel: o.channel, payload: string(o.body)}
+	a := bus.Arrival{Kind: routeRoom, Channel: o.Channel, Payload: string(o.Body)}
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = l.openBroadcast(a)
+	}
+}
+
+func TestEscapeGlob_MatchesOnlyItself(t *testing.T) {
+	if got, want := escapeGlob(`a*b?c[d]e\f^g-h`), `a\*b\?c\[d\]e\\f\^g\-h`; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

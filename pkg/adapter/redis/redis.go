@@ -11,6 +11,7 @@ import (
 
 	"github.com/roomcast/roomcast/internal/loglimit"
 	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/bus"
 )
 
 // Options configures an Adapter. The zero value is a good choice.
@@ -76,12 +77,11 @@ func (o Options) withDefaults() (Options, error) {
 type Adapter struct {
 	client goredis.UniversalClient
 	opts   Options
-	timing timing
-	health *health
+	health *bus.Health
 	warned sync.Once // of Node.js servers
 
 	mu    sync.Mutex
-	bus   *bus // nil without links
+	bus   *bus.Bus // nil without links
 	links int
 }
 
@@ -108,13 +108,13 @@ func New(client goredis.UniversalClient, opts Options) (*Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Adapter{client: client, opts: opts, timing: defaultTiming, health: newHealth(opts.Logger)}, nil
+	return &Adapter{client: client, opts: opts, health: bus.NewHealth(opts.Logger)}, nil
 }
 
 // Status implements adapter.Reporter. Without links the state is Degraded, since
 // there is no connection. A Redis that stops answering without closing its
 // connections is noticed after about five seconds.
-func (a *Adapter) Status() adapter.Status { return a.health.status() }
+func (a *Adapter) Status() adapter.Status { return a.health.Status() }
 
 // Join enters topic as self; see adapter.Adapter. It returns once Redis has
 // confirmed the subscriptions and a probe has come back. A topic that begins with
@@ -161,11 +161,13 @@ func (a *Adapter) warnNodeJS() {
 	})
 }
 
-func (a *Adapter) acquireBus() *bus {
+func (a *Adapter) acquireBus() *bus.Bus {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.bus == nil {
-		a.bus = startBus(a)
+		a.bus = bus.Start(bus.Config{
+			Client: a.client, Prefix: a.opts.Prefix, PublishQueueBytes: a.opts.PublishQueueBytes, Health: a.health,
+		})
 	}
 	a.links++
 	return a.bus
@@ -175,7 +177,7 @@ func (a *Adapter) acquireBus() *bus {
 func (a *Adapter) releaseBus(ctx context.Context) error {
 	a.mu.Lock()
 	a.links--
-	var last *bus
+	var last *bus.Bus
 	if a.links == 0 {
 		last, a.bus = a.bus, nil
 	}
@@ -183,5 +185,5 @@ func (a *Adapter) releaseBus(ctx context.Context) error {
 	if last == nil {
 		return nil
 	}
-	return last.stop(ctx)
+	return last.Stop(ctx)
 }

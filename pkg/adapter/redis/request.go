@@ -6,6 +6,7 @@ import (
 
 	"github.com/roomcast/roomcast/internal/msgpack"
 	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/bus"
 )
 
 // request is a received request whose event has not been decoded.
@@ -34,8 +35,8 @@ type unsaid struct {
 }
 
 // openRequest reads a request. It returns nil for this node's own.
-func (l *link) openRequest(a arrival) (*adapter.Message, error) {
-	q, err := readRequest([]byte(a.payload))
+func (l *link) openRequest(a bus.Arrival) (*adapter.Message, error) {
+	q, err := readRequest([]byte(a.Payload))
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/roomcast/roomcast/internal/msgpack"
 	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/bus"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
 
@@ -85,7 +86,7 @@ func some[T any](list []T) []T {
 
 // open gives l a message of its requests' channel.
 func openAsRequest(l *link, payload string) (*adapter.Message, error) {
-	return l.open(arrival{route: routeRequests, channel: l.requests, payload: payload})
+	return l.open(bus.Arrival{Kind: routeRequests, Channel: l.requests, Payload: payload})
 }
 
 func TestRequest_ReadsWhatNodeSends(t *testing.T) {
@@ -107,13 +108,13 @@ func TestRequest_WritesByteForByteWhatNodeWrites(t *testing.T) {
 	for _, g := range readRequests(t).Requests {
 		l, o := idleLink(g.namespace()), newOutgoing()
 		l.self = adapter.NodeID(g.Sender)
-		if err := l.encode(o, &adapter.Message{Kind: adapter.KindRequest, Request: g.request()}); err != nil || o.channel != g.Channel {
-			t.Errorf("%s: got channel %q, %v", g.Name, o.channel, err)
+		if err := l.encode(o, &adapter.Message{Kind: adapter.KindRequest, Request: g.request()}); err != nil || o.Channel != g.Channel {
+			t.Errorf("%s: got channel %q, %v", g.Name, o.Channel, err)
 			continue
 		}
-		got := o.body
+		got := o.Body
 		if g.Sender != "emitter" {
-			got = withoutOurs(t, o.body)
+			got = withoutOurs(t, o.Body)
 		}
 		if !bytes.Equal(got, g.Payload) {
 			t.Errorf("%s: got %q, want %q", g.Name, got, []byte(g.Payload))
@@ -170,12 +171,12 @@ func TestRequest_RoomcastNodesTellEachOtherEverything(t *testing.T) {
 		if err := peer.encode(o, &adapter.Message{Kind: adapter.KindRequest, Request: &want}); err != nil {
 			t.Fatal(err)
 		}
-		got, err := openAsRequest(idleLink("/a"), string(o.body))
+		got, err := openAsRequest(idleLink("/a"), string(o.Body))
 		if err != nil || got.From != "peer" || !reflect.DeepEqual(got.Request, &want) {
-			t.Errorf("%q:\ngot  %+v, %v\nwant %+v", o.body, got, err, &want)
+			t.Errorf("%q:\ngot  %+v, %v\nwant %+v", o.Body, got, err, &want)
 		}
-		if m, err := openAsRequest(peer, string(o.body)); m != nil || err != nil {
-			t.Errorf("%q: its sender got %v, %v", o.body, m, err)
+		if m, err := openAsRequest(peer, string(o.Body)); m != nil || err != nil {
+			t.Errorf("%q: its sender got %v, %v", o.Body, m, err)
 		}
 	}
 }
@@ -359,8 +360,8 @@ func TestRequest_OfOtherTopicsAndToOneNodeIsPrivate(t *testing.T) {
 	}{"socket.io-roomcast#nodes#": {"nodes", ""}, "socket.io-roomcast#/#x#": {"/", "x"}} {
 		o := newOutgoing()
 		err := idleLink(m.topic).encode(o, &adapter.Message{Kind: adapter.KindRequest, To: m.to, Request: request})
-		if err != nil || o.channel != want {
-			t.Errorf("got %q, %v, want %q", o.channel, err, want)
+		if err != nil || o.Channel != want {
+			t.Errorf("got %q, %v, want %q", o.Channel, err, want)
 		}
 	}
 }
@@ -386,7 +387,7 @@ func FuzzOpenRequest(f *testing.F) {
 		if err := peer.encode(o, &adapter.Message{Kind: adapter.KindRequest, Request: m.Request}); err != nil {
 			t.Fatalf("%q: what was read cannot be written: %v", payload, err)
 		}
-		again, err := openAsRequest(idleLink("/"), string(o.body))
+		again, err := openAsRequest(idleLink("/"), string(o.Body))
 		if err != nil || !reflect.DeepEqual(again.Request, m.Request) {
 			t.Fatalf("%q: got %+v, %v on the second way, want %+v", payload, again, err, m.Request)
 		}

@@ -3,6 +3,7 @@ package redis
 import (
 	"github.com/roomcast/roomcast/internal/msgpack"
 	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/bus"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
 
@@ -21,9 +22,9 @@ type response struct {
 // openResponse reads a response of a Node.js server. It does not say whom it is for,
 // so that those to other nodes' requests arrive too. It returns nil for one that no
 // request of ours can have.
-func (l *link) openResponse(a arrival) (*adapter.Message, error) {
+func (l *link) openResponse(a bus.Arrival) (*adapter.Message, error) {
 	s := &response{kind: typeMissing}
-	if err := readObject([]byte(a.payload), s.member); err != nil {
+	if err := readObject([]byte(a.Payload), s.member); err != nil {
 		return nil, err
 	}
 	r, err := s.response(l.topic)

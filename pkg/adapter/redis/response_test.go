@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/bus"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
 
@@ -48,7 +49,7 @@ func (g *goldenResponse) response() *adapter.Response {
 }
 
 func openAsResponse(l *link, payload string) (*adapter.Message, error) {
-	return l.open(arrival{route: routeResponses, channel: l.responses, payload: payload})
+	return l.open(bus.Arrival{Kind: routeResponses, Channel: l.responses, Payload: payload})
 }
 
 func TestResponse_ReadsWhatNodeSends(t *testing.T) {
@@ -76,8 +77,8 @@ func TestResponse_WritesByteForByteWhatNodeWrites(t *testing.T) {
 			l.calls.begin(call{adapter.NodeID(g.Asker), g.ID})
 		}
 		err := l.encode(o, &adapter.Message{Kind: adapter.KindResponse, To: adapter.NodeID(g.Asker), Response: r})
-		if err != nil || o.channel != g.Channel || !bytes.Equal(o.body, g.Payload) {
-			t.Errorf("%s: got %q on %q, %v, want %q on %q", g.Name, o.body, o.channel, err, []byte(g.Payload), g.Channel)
+		if err != nil || o.Channel != g.Channel || !bytes.Equal(o.Body, g.Payload) {
+			t.Errorf("%s: got %q on %q, %v, want %q on %q", g.Name, o.Body, o.Channel, err, []byte(g.Payload), g.Channel)
 		}
 	}
 }
@@ -89,7 +90,7 @@ func said(t *testing.T, l *link, to adapter.NodeID, r adapter.Response) (channel
 	if err := l.encode(o, &adapter.Message{Kind: adapter.KindResponse, To: to, Response: &r}); err != nil {
 		t.Fatal(err)
 	}
-	return o.channel, string(o.body)
+	return o.Channel, string(o.Body)
 }
 
 func TestResponse_NodeIsToldOnceHowManySocketsACallReaches(t *testing.T) {
@@ -128,7 +129,7 @@ func TestResponse_WhatNodeCannotUseIsNotSent(t *testing.T) {
 	if err := l.Publish(t.Context(), &adapter.Message{Kind: adapter.KindResponse, To: "nodejs:2:u", Response: &adapter.Response{Done: true}}); err != nil {
 		t.Error(err)
 	}
-	if got := len(l.bus.publisher.queue); got != 0 {
+	if got := l.bus.Waiting(); got != 0 {
 		t.Errorf("%d messages are queued", got)
 	}
 }
@@ -237,7 +238,7 @@ func FuzzOpenResponse(f *testing.F) {
 				return // an object is written for it
 			}
 		}
-		again, err := openAsResponse(l, string(o.body))
+		again, err := openAsResponse(l, string(o.Body))
 		if err != nil || !reflect.DeepEqual(again, m) {
 			t.Fatalf("%q: got %+v, %v on the second way, want %+v", payload, again, err, m)
 		}

@@ -3,6 +3,7 @@ package redis
 import (
 	"github.com/roomcast/roomcast/internal/msgpack"
 	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/bus"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
 
@@ -21,7 +22,7 @@ import (
 
 // encodeResponse makes o carry an answer to a Node.js server. It leaves o without a
 // channel if there is nothing that Node.js would understand.
-func (l *link) encodeResponse(o *outgoing, to adapter.NodeID, r *adapter.Response) (err error) {
+func (l *link) encodeResponse(o *bus.Outgoing, to adapter.NodeID, r *adapter.Response) (err error) {
 	a, ok := parseAsker(to)
 	if !ok {
 		return adapter.ErrMalformed
@@ -34,13 +35,13 @@ func (l *link) encodeResponse(o *outgoing, to adapter.NodeID, r *adapter.Respons
 		return nil
 	}
 	if r.Answer != nil && (a.kind == typeCall || len(r.Answer.Attachments) > 0) {
-		o.body = append(o.body, form.packed...)
-	} else if o.body, err = appendJSON(o.body, form.packed); err != nil {
+		o.Body = append(o.Body, form.packed...)
+	} else if o.Body, err = appendJSON(o.Body, form.packed); err != nil {
 		return err
 	}
-	o.channel = l.responses
+	o.Channel = l.responses
 	if l.adapter.opts.PublishOnSpecificResponseChannel && a.kind != typeEvent && a.uid != "" {
-		o.channel += a.uid + "#"
+		o.Channel += a.uid + "#"
 	}
 	return nil
 }

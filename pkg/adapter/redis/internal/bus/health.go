@@ -1,4 +1,4 @@
-package redis
+package bus
 
 import (
 	"context"
@@ -12,20 +12,21 @@ import (
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
-// reason says why a message did not travel.
-type reason int
+// Reason says why a message did not travel.
+type Reason int
 
+// The reasons, in the words of adapter.Status.
 const (
-	queueFull reason = iota
-	expired
-	tooLarge
-	malformed
-	foreign
+	QueueFull Reason = iota // "queue_full"
+	Expired                 // "expired": Redis was away for too long, or may not have taken it
+	TooLarge                // "too_large"
+	Malformed               // "malformed"
+	Foreign                 // "foreign": it is somebody else's, on a channel of ours
+	Unsigned                // "unsigned"
 	reasons
 )
 
-// reasonNames are the words of adapter.Status.
-var reasonNames = [reasons]string{"queue_full", "expired", "too_large", "malformed", "foreign"}
+var reasonNames = [reasons]string{"queue_full", "expired", "too_large", "malformed", "foreign", "unsigned"}
 
 // phase is what is known of Redis. Before the first answer or failure nothing is.
 type phase int
@@ -36,8 +37,8 @@ const (
 	down
 )
 
-// health is the adapter's knowledge of its backend. It is safe for concurrent use.
-type health struct {
+// Health is the adapter's knowledge of its backend. It is safe for concurrent use.
+type Health struct {
 	logger  *slog.Logger
 	dropped [reasons]atomic.Uint64
 
@@ -49,11 +50,13 @@ type health struct {
 	changed       chan struct{} // closed and replaced with each change of phase
 }
 
-func newHealth(logger *slog.Logger) *health {
-	return &health{logger: logger, since: time.Now(), changed: make(chan struct{})}
+// NewHealth returns a Health that knows nothing yet, which is the state Degraded.
+func NewHealth(logger *slog.Logger) *Health {
+	return &Health{logger: logger, since: time.Now(), changed: make(chan struct{})}
 }
 
-func (h *health) status() adapter.Status {
+// Status returns the present status; see adapter.Reporter.
+func (h *Health) Status() adapter.Status {
 	h.mu.Lock()
 	s := adapter.Status{State: adapter.Degraded, Since: h.since, Interruptions: h.interruptions}
 	if h.phase == up {
@@ -69,8 +72,8 @@ func (h *health) status() adapter.Status {
 	return s
 }
 
-// drop counts n messages that did not travel.
-func (h *health) drop(why reason, n int, attrs ...slog.Attr) {
+// Drop counts n messages that did not travel, and logs them with attrs.
+func (h *Health) Drop(why Reason, n int, attrs ...slog.Attr) {
 	if n == 0 {
 		return
 	}
@@ -80,24 +83,24 @@ func (h *health) drop(why reason, n int, attrs ...slog.Attr) {
 }
 
 // connecting forgets what was known.
-func (h *health) connecting() { h.enter(connecting, nil) }
+func (h *Health) connecting() { h.enter(connecting, nil) }
 
 // recovered says that a message has made the whole way.
-func (h *health) recovered() {
+func (h *Health) recovered() {
 	if h.enter(up, nil) {
 		h.logger.Info("redis: connected")
 	}
 }
 
 // lost says that messages do not travel, and why.
-func (h *health) lost(cause error) {
+func (h *Health) lost(cause error) {
 	if h.enter(down, cause) {
 		h.logger.Warn("redis: connection lost", slog.String("error", cause.Error()))
 	}
 }
 
 // enter changes the phase and says whether it was another one.
-func (h *health) enter(next phase, cause error) bool {
+func (h *Health) enter(next phase, cause error) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.cause = cause
@@ -119,9 +122,9 @@ func (h *health) enter(next phase, cause error) bool {
 // errNotUp means that nothing is known yet.
 var errNotUp = errors.New("redis: not connected yet")
 
-// check returns nil when Redis is up, an error that wraps ErrDegraded when it is
-// down and errNotUp otherwise, and a channel that is closed with the next change.
-func (h *health) check() (changed <-chan struct{}, err error) {
+// Check returns nil when Redis is up, an error that wraps ErrDegraded when it is
+// down and another error otherwise, and a channel that is closed with the next change.
+func (h *Health) Check() (changed <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch h.phase {

@@ -1,4 +1,4 @@
-package redis
+package bus
 
 import (
 	"fmt"
@@ -9,11 +9,19 @@ import (
 	"time"
 )
 
+// deaf is a Receiver that hears nothing. It has a size, so that two are not one.
+type deaf struct{ _ byte }
+
+func (*deaf) Receive(Arrival) {}
+func (*deaf) Topic() string   { return "/" }
+
+var room = Channel{Name: "room"}
+
 // wire is a Redis connection as the table sees it: it executes commands in order
 // and confirms them later.
 type wire struct {
-	subscribed map[key]bool
-	confirms   []key
+	subscribed map[Channel]bool
+	confirms   []Channel
 }
 
 func (w *wire) execute(c commands) {
@@ -24,7 +32,7 @@ func (w *wire) execute(c commands) {
 		{c.subscribe, false, true}, {c.psubscribe, true, true}, {c.unsubscribe, false, false}, {c.punsubscribe, true, false},
 	} {
 		for _, name := range command.names {
-			k := key{name, command.pattern}
+			k := Channel{name, command.pattern}
 			w.subscribed[k] = command.wanted
 			w.confirms = append(w.confirms, k)
 		}
@@ -32,24 +40,24 @@ func (w *wire) execute(c commands) {
 }
 
 // settle sends all that waits and confirms it.
-func (w *wire) settle(t *subscriptions) {
+func (w *wire) settle(t *table) {
 	for more := true; more; {
 		var c commands
 		c, _, more = t.next(time.Now())
 		w.execute(c)
 	}
 	for _, k := range w.confirms {
-		t.confirm(k.name, k.pattern)
+		t.confirm(k)
 	}
 	w.confirms = nil
 }
 
-func newWire() *wire { return &wire{subscribed: make(map[key]bool)} }
+func newWire() *wire { return &wire{subscribed: make(map[Channel]bool)} }
 
 func TestSubscriptions_CommandsHaveAtMost512Names(t *testing.T) {
-	table, l := newSubscriptions(time.Second), &link{}
+	table, l := newTable(time.Second), &deaf{}
 	for i := range 1300 {
-		table.add(fmt.Sprint(i), false, route{l, routeRoom})
+		table.add(Channel{Name: fmt.Sprint(i)}, Route{To: l})
 	}
 	var sizes []int
 	for more := true; more; {
@@ -63,49 +71,51 @@ func TestSubscriptions_CommandsHaveAtMost512Names(t *testing.T) {
 }
 
 func TestSubscriptions_AnOldConfirmationDoesNotCountForANewCommand(t *testing.T) {
-	table, w, r := newSubscriptions(time.Second), newWire(), route{&link{}, routeRoom}
+	table, w, r := newTable(time.Second), newWire(), Route{To: &deaf{}}
 	send := func() {
 		c, _, _ := table.next(time.Now())
 		w.execute(c)
 	}
-	s := table.add("room", false, r)
+	table.add(room, r)
 	send()
-	table.remove(s, r, false)
+	table.remove(room, r, false)
 	send()
-	s = table.add("room", false, r)
+	table.add(room, r)
 	send()
 	if len(w.confirms) != 3 {
 		t.Fatalf("sent %d commands, want 3", len(w.confirms))
 	}
 	for i, k := range w.confirms {
-		if table.ready(s) == nil {
+		if table.ready(room) == nil {
 			t.Errorf("ready after %d of 3 confirmations", i)
 		}
-		table.confirm(k.name, k.pattern)
+		table.confirm(k)
 	}
-	if table.ready(s) != nil {
+	if table.ready(room) != nil {
 		t.Error("not ready after the last confirmation")
 	}
 }
 
 func TestSubscriptions_LingeringEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table, w, r := newSubscriptions(2*time.Second), newWire(), route{&link{}, routeRoom}
-		busy, quiet := table.add("busy", false, r), table.add("quiet", false, r)
+		table, w, r := newTable(2*time.Second), newWire(), Route{To: &deaf{}}
+		busy, quiet := Channel{Name: "busy"}, Channel{Name: "quiet"}
+		table.add(busy, r)
+		table.add(quiet, r)
 		w.settle(table)
 		table.remove(busy, r, true)
 		time.Sleep(time.Second)
 		table.remove(quiet, r, true)
-		table.add("busy", false, r)
+		table.add(busy, r)
 		table.remove(busy, r, true)
 		time.Sleep(2*time.Second - time.Millisecond)
 		w.settle(table)
-		if !w.subscribed[key{"busy", false}] || !w.subscribed[key{"quiet", false}] {
+		if !w.subscribed[busy] || !w.subscribed[quiet] {
 			t.Errorf("a millisecond early: %v", w.subscribed)
 		}
 		time.Sleep(time.Millisecond)
 		w.settle(table)
-		if w.subscribed[key{"busy", false}] || w.subscribed[key{"quiet", false}] || len(table.entries) != 0 {
+		if w.subscribed[busy] || w.subscribed[quiet] || len(table.entries) != 0 {
 			t.Errorf("in time: %v, %d entries", w.subscribed, len(table.entries))
 		}
 	})
@@ -118,22 +128,22 @@ func TestSubscriptions_AgainstAModel(t *testing.T) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 0))
-		table, w := newSubscriptions(2*time.Second), newWire()
-		links := []*link{{}, {}}
+		table, w := newTable(2*time.Second), newWire()
+		receivers := []*deaf{new(deaf), new(deaf)}
 		type wish struct {
-			key
-			link int
+			Channel
+			receiver int
 		}
-		wishes := map[wish]*subscription{}
+		wishes := map[wish]bool{}
 		for range 3000 {
-			k := wish{key{string(rune('a' + random.IntN(6))), random.IntN(4) == 0}, random.IntN(2)}
-			r := route{links[k.link], routeRoom}
-			switch s := wishes[k]; {
-			case s == nil:
-				wishes[k] = table.add(k.name, k.pattern, r)
-			default:
-				table.remove(s, r, random.IntN(2) == 0)
+			k := wish{Channel{string(rune('a' + random.IntN(6))), random.IntN(4) == 0}, random.IntN(2)}
+			r := Route{To: receivers[k.receiver]}
+			if wishes[k] {
+				table.remove(k.Channel, r, random.IntN(2) == 0)
 				delete(wishes, k)
+			} else {
+				table.add(k.Channel, r)
+				wishes[k] = true
 			}
 			switch random.IntN(20) {
 			case 0: // a new connection
@@ -144,14 +154,14 @@ func TestSubscriptions_AgainstAModel(t *testing.T) {
 				w.execute(c)
 			case 4, 5, 6:
 				if len(w.confirms) > 0 {
-					table.confirm(w.confirms[0].name, w.confirms[0].pattern)
+					table.confirm(w.confirms[0])
 					w.confirms = w.confirms[1:]
 				}
 			case 7:
 				time.Sleep(time.Second)
 			}
-			for k, s := range wishes {
-				if table.ready(s) == nil && !w.subscribed[k.key] {
+			for k := range wishes {
+				if table.ready(k.Channel) == nil && !w.subscribed[k.Channel] {
 					t.Fatalf("%v is said to be ready and is not subscribed", k)
 				}
 			}
@@ -159,12 +169,12 @@ func TestSubscriptions_AgainstAModel(t *testing.T) {
 		w.settle(table)
 		time.Sleep(3 * time.Second)
 		w.settle(table)
-		wanted := map[key]bool{}
+		wanted := map[Channel]bool{}
 		for k := range wishes {
-			if !w.subscribed[k.key] {
+			if !w.subscribed[k.Channel] {
 				t.Errorf("%v is wanted and not subscribed", k)
 			}
-			wanted[k.key] = true
+			wanted[k.Channel] = true
 		}
 		for k, on := range w.subscribed {
 			if on && !wanted[k] {
@@ -178,20 +188,20 @@ func TestSubscriptions_AgainstAModel(t *testing.T) {
 }
 
 func TestSubscriptions_EntryOfThatNameOutlivesItsPredecessor(t *testing.T) {
-	table, w, r := newSubscriptions(time.Second), newWire(), route{&link{}, routeRoom}
+	table, w, r := newTable(time.Second), newWire(), Route{To: &deaf{}}
 	w.settle(table)
-	s := table.add("room", false, r)
+	table.add(room, r)
 	w.settle(table)
-	table.remove(s, r, false)
+	table.remove(room, r, false)
 	c, _, _ := table.next(time.Now())
 	w.execute(c)
-	s = table.add("room", false, r)
-	table.remove(s, r, false) // before its command was sent
-	table.confirm("room", false)
-	s = table.add("room", false, r)
+	table.add(room, r)
+	table.remove(room, r, false) // before its command was sent
+	table.confirm(room)
+	table.add(room, r)
 	w.confirms = nil
 	w.settle(table)
-	if table.ready(s) != nil || len(table.lookup("room", false)) != 1 {
-		t.Errorf("the room is lost: %v, routes %v", w.subscribed, table.lookup("room", false))
+	if table.ready(room) != nil || len(table.lookup(room)) != 1 {
+		t.Errorf("the room is lost: %v, routes %v", w.subscribed, table.lookup(room))
 	}
 }

@@ -1,4 +1,4 @@
-package redis
+package bus
 
 import (
 	"context"
@@ -19,10 +19,6 @@ const (
 	maxBatchBytes = 1 << 20
 )
 
-// outgoingOverhead is what an outgoing takes in memory beside its texts, so that
-// a queue of tiny messages is bounded too.
-const outgoingOverhead = 256
-
 // publisher hands messages to Redis: one goroutine, one pipeline at a time, with
 // all that waits in it. So it keeps the order, and a message that finds it idle
 // is on the wire at once.
@@ -30,14 +26,14 @@ type publisher struct {
 	client   goredis.UniversalClient
 	prefix   string
 	maxBytes int64
-	timing   timing
-	health   *health
-	spare    sync.Pool     // of *outgoing
+	timing   Timing
+	health   *Health
+	spare    sync.Pool     // of *Outgoing
 	wake     chan struct{} // one token: the queue has something
 	retry    chan struct{} // one token: Redis may be back
 
 	mu       sync.Mutex
-	queue    []*outgoing
+	queue    []*Outgoing
 	bytes    int64
 	queued   uint64        // messages ever queued
 	settled  uint64        // of them, those sent or dropped
@@ -45,32 +41,36 @@ type publisher struct {
 	closed   bool
 }
 
-func newPublisher(client goredis.UniversalClient, opts Options, t timing, h *health) *publisher {
+func newPublisher(c Config) *publisher {
+	command := "publish"
+	if c.Sharded {
+		command = "spublish"
+	}
 	return &publisher{
-		client: client, prefix: opts.Prefix, maxBytes: opts.PublishQueueBytes, timing: t, health: h,
-		spare: sync.Pool{New: func() any { return newOutgoing() }},
+		client: c.Client, prefix: c.Prefix, maxBytes: c.PublishQueueBytes, timing: c.Timing, health: c.Health,
+		spare: sync.Pool{New: func() any { return newOutgoing(command) }},
 		wake:  make(chan struct{}, 1), retry: make(chan struct{}, 1),
 	}
 }
 
-// message returns an empty outgoing, to be passed to enqueue or discard.
-func (p *publisher) message() *outgoing {
-	return p.spare.Get().(*outgoing)
+// message returns an empty Outgoing, to be passed to enqueue or discard.
+func (p *publisher) message() *Outgoing {
+	return p.spare.Get().(*Outgoing)
 }
 
 // maxSpareBytes keeps the memory of rare large messages from staying in the pool.
 const maxSpareBytes = 64 << 10
 
-func (p *publisher) discard(o *outgoing) {
-	if cap(o.body) > maxSpareBytes {
+func (p *publisher) discard(o *Outgoing) {
+	if cap(o.Body) > maxSpareBytes {
 		return
 	}
-	o.channel, o.body, o.probe = "", o.body[:0], false
+	o.Channel, o.Body, o.probe = "", o.Body[:0], false
 	p.spare.Put(o)
 }
 
 // enqueue queues o, which is the publisher's from then on.
-func (p *publisher) enqueue(o *outgoing) error {
+func (p *publisher) enqueue(o *Outgoing) error {
 	o.queued = time.Now()
 	size := o.size()
 	p.mu.Lock()
@@ -79,7 +79,7 @@ func (p *publisher) enqueue(o *outgoing) error {
 		return adapter.ErrClosed
 	}
 	if p.bytes+size > p.maxBytes {
-		p.health.drop(queueFull, countMessages([]*outgoing{o}))
+		p.health.Drop(QueueFull, countMessages([]*Outgoing{o}))
 		return adapter.ErrQueueFull
 	}
 	p.bytes += size
@@ -123,7 +123,7 @@ func (p *publisher) run(ctx context.Context) {
 }
 
 // take removes the next batch from the queue. Its bytes count until settle.
-func (p *publisher) take() []*outgoing {
+func (p *publisher) take() []*Outgoing {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n, bytes := 0, int64(0)
@@ -139,7 +139,7 @@ func (p *publisher) take() []*outgoing {
 }
 
 // settle takes batch off the account and gives its memory back.
-func (p *publisher) settle(batch []*outgoing) {
+func (p *publisher) settle(batch []*Outgoing) {
 	p.mu.Lock()
 	p.settled += uint64(len(batch))
 	for _, o := range batch {
@@ -157,7 +157,7 @@ func (p *publisher) settle(batch []*outgoing) {
 
 // send publishes batch in one round trip. An error means that Redis has not
 // confirmed all of it.
-func (p *publisher) send(ctx context.Context, batch []*outgoing) error {
+func (p *publisher) send(ctx context.Context, batch []*Outgoing) error {
 	target, err := p.target(ctx)
 	if err != nil {
 		return err
@@ -176,15 +176,15 @@ func (p *publisher) send(ctx context.Context, batch []*outgoing) error {
 // giveUp drops what send could not confirm, rather than sending it again: Redis
 // may have passed it on before the connection broke. Only what cannot have been
 // sent, since there was no connection, goes back to the head of the queue.
-func (p *publisher) giveUp(batch []*outgoing, err error) {
+func (p *publisher) giveUp(batch []*Outgoing, err error) {
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.queue = append(batch, p.queue...)
 		return
 	}
-	lost := slices.DeleteFunc(slices.Clone(batch), func(o *outgoing) bool { return o.Err() == nil })
-	p.health.drop(expired, countMessages(lost))
+	lost := slices.DeleteFunc(slices.Clone(batch), func(o *Outgoing) bool { return o.Err() == nil })
+	p.health.Drop(Expired, countMessages(lost))
 	p.settle(batch)
 }
 
@@ -200,7 +200,7 @@ func (p *publisher) target(ctx context.Context) (goredis.Cmdable, error) {
 // awaitRedis returns when Redis answers, or ctx has ended. Meanwhile messages
 // grow too old to be sent.
 func (p *publisher) awaitRedis(ctx context.Context) {
-	wait := backoff{backoffRange: p.timing.backoff}
+	wait := p.timing.backoff()
 	for p.ping(ctx) != nil && ctx.Err() == nil {
 		p.expire()
 		timer := time.NewTimer(wait.next())
@@ -216,7 +216,7 @@ func (p *publisher) awaitRedis(ctx context.Context) {
 }
 
 func (p *publisher) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, p.timing.dial)
+	ctx, cancel := context.WithTimeout(ctx, p.timing.Dial)
 	defer cancel()
 	target, err := p.target(ctx)
 	if err != nil {
@@ -231,7 +231,7 @@ func (p *publisher) ping(ctx context.Context) error {
 
 // expire drops the messages that have waited too long.
 func (p *publisher) expire() {
-	limit := time.Now().Add(-p.timing.publishAfter)
+	limit := time.Now().Add(-p.timing.PublishAfter)
 	p.mu.Lock()
 	n := 0
 	for n < len(p.queue) && p.queue[n].queued.Before(limit) {
@@ -240,7 +240,7 @@ func (p *publisher) expire() {
 	old := p.queue[:n:n]
 	p.queue = p.queue[n:]
 	p.mu.Unlock()
-	p.health.drop(expired, countMessages(old))
+	p.health.Drop(Expired, countMessages(old))
 	p.settle(old)
 }
 
@@ -255,7 +255,7 @@ func (p *publisher) flush(ctx context.Context) error {
 		}
 		progress := p.progress
 		p.mu.Unlock()
-		changed, err := p.health.check()
+		changed, err := p.health.Check()
 		if errors.Is(err, adapter.ErrDegraded) {
 			return nil
 		}
@@ -271,6 +271,12 @@ func (p *publisher) flush(ctx context.Context) error {
 	return nil
 }
 
+func (p *publisher) waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int(p.queued - p.settled)
+}
+
 // close drops what is queued and refuses what follows.
 func (p *publisher) close() {
 	p.mu.Lock()
@@ -278,6 +284,6 @@ func (p *publisher) close() {
 	left := p.queue
 	p.queue = nil
 	p.mu.Unlock()
-	p.health.drop(expired, countMessages(left))
+	p.health.Drop(Expired, countMessages(left))
 	p.settle(left)
 }

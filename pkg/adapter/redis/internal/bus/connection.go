@@ -1,4 +1,4 @@
-package redis
+package bus
 
 import (
 	"context"
@@ -11,8 +11,6 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
-
-	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
 // subscriber keeps one connection subscribed to what is in its table, and passes
@@ -23,50 +21,20 @@ import (
 // would leave open which connection a confirmation came from.
 type subscriber struct {
 	client    goredis.UniversalClient
-	timing    timing
-	health    *health
+	timing    Timing
+	health    *Health
 	publisher *publisher
-	table     *subscriptions
+	table     *table
 	probe     string // the channel of the adapter's own probes
 }
 
-func newSubscriber(client goredis.UniversalClient, t timing, h *health, p *publisher, probe string) *subscriber {
-	return &subscriber{client: client, timing: t, health: h, publisher: p, table: newSubscriptions(t.linger), probe: probe}
-}
-
-// await waits until Redis is up and has confirmed all of subs. It fails with an
-// error that wraps ErrDegraded as soon as Redis is known to be away, and with
-// ctx's error.
-func (s *subscriber) await(ctx context.Context, subs ...*subscription) error {
-	for {
-		changed, err := s.health.check()
-		if errors.Is(err, adapter.ErrDegraded) {
-			return err
-		}
-		var ready <-chan struct{}
-		if err == nil {
-			for len(subs) > 0 {
-				if ready = s.table.ready(subs[0]); ready != nil {
-					break
-				}
-				subs = subs[1:]
-			}
-			if len(subs) == 0 {
-				return nil
-			}
-		}
-		select {
-		case <-ready:
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+func newSubscriber(c Config, p *publisher, probe string) *subscriber {
+	return &subscriber{client: c.Client, timing: c.Timing, health: c.Health, publisher: p, table: newTable(c.Timing.Linger), probe: probe}
 }
 
 // run connects again and again until ctx ends.
 func (s *subscriber) run(ctx context.Context) {
-	wait := backoff{backoffRange: s.timing.backoff}
+	wait := s.timing.backoff()
 	for serial := uint64(1); ; serial++ {
 		started := time.Now()
 		c := &connection{subscriber: s, serial: serial, whole: wait.reset}
@@ -144,7 +112,7 @@ func firstCause(kept, read error) error {
 
 // dial connects and subscribes to the probe channel.
 func (c *connection) dial(ctx context.Context) error {
-	dialing, cancel := context.WithTimeout(ctx, c.timing.dial)
+	dialing, cancel := context.WithTimeout(ctx, c.timing.Dial)
 	defer cancel()
 	var end context.CancelFunc
 	c.undialed, end = context.WithCancel(ctx)
@@ -165,7 +133,7 @@ func (c *connection) read() error {
 		case *goredis.Message:
 			c.message(m)
 		case *goredis.Subscription:
-			c.table.confirm(m.Channel, strings.HasPrefix(m.Kind, "p"))
+			c.table.confirm(Channel{m.Channel, strings.HasPrefix(m.Kind, "p")})
 			signal(c.complete)
 		}
 	}
@@ -178,12 +146,12 @@ func (c *connection) message(m *goredis.Message) {
 		}
 		return
 	}
-	name := m.Channel
+	to := Channel{Name: m.Channel}
 	if m.Pattern != "" {
-		name = m.Pattern
+		to = Channel{m.Pattern, true}
 	}
-	for _, r := range c.table.lookup(name, m.Pattern != "") {
-		r.link.receive(arrival{route: r.kind, pattern: m.Pattern, channel: m.Channel, payload: m.Payload})
+	for _, r := range c.table.lookup(to) {
+		r.To.Receive(Arrival{Kind: r.Kind, Pattern: m.Pattern, Channel: m.Channel, Payload: m.Payload})
 	}
 }
 
@@ -202,7 +170,7 @@ func (c *connection) probeText() string { return strconv.FormatUint(c.serial, 10
 
 // keep sends commands and probes until ctx ends or Redis has fallen silent.
 func (c *connection) keep(ctx context.Context) error {
-	probes := time.NewTicker(c.timing.probe)
+	probes := time.NewTicker(c.timing.Probe)
 	defer probes.Stop()
 	lingering := time.NewTimer(0)
 	defer lingering.Stop()
@@ -263,8 +231,8 @@ func (c *connection) sendCommands() (again time.Time, err error) {
 // queue full is noticed by its silence.
 func (c *connection) sendProbe() {
 	o := c.publisher.message()
-	o.channel, o.probe = c.probe, true
-	o.body = append(o.body, c.probeText()...)
+	o.Channel, o.probe = c.probe, true
+	o.Body = append(o.Body, c.probeText()...)
 	if c.publisher.enqueue(o) != nil {
 		c.publisher.discard(o)
 	}
@@ -279,11 +247,11 @@ var errSilent = errors.New("redis: probes do not come back")
 func (c *connection) silence() error {
 	now := time.Now()
 	silent := now.Sub(time.Unix(0, c.echoed.Load()))
-	if silent < c.timing.silence {
+	if silent < c.timing.Silence {
 		return nil
 	}
 	err := fmt.Errorf("%w for %v", errSilent, silent.Round(time.Millisecond))
-	if now.Sub(time.Unix(0, c.heard.Load())) >= c.timing.silence {
+	if now.Sub(time.Unix(0, c.heard.Load())) >= c.timing.Silence {
 		return err
 	}
 	c.health.lost(err)

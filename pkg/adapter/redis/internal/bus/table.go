@@ -1,4 +1,4 @@
-package redis
+package bus
 
 import (
 	"slices"
@@ -6,33 +6,12 @@ import (
 	"time"
 )
 
-// routeKind says why a link listens to a channel.
-type routeKind uint8
-
-const (
-	routeNamespace routeKind = iota // a namespace's own channel
-	routeRoom                       // one room's channel
-	routeIDs                        // the pattern of the node's socket ids
-	routeTopic                      // the roomcast channel of a topic
-	routeNode                       // the same, for one node
-	routeEvery                      // the pattern of all broadcasts of a namespace
-	routeRequests                   // the requests in a namespace, in the form of Node.js
-	routeResponses                  // the responses of Node.js servers
-)
-
-// route is one link's interest in a subscription.
-type route struct {
-	link *link
-	kind routeKind
-}
-
 // subscription is a channel or a pattern that somebody wants, or wanted a moment
 // ago. Its fields are guarded by the table's mutex.
 type subscription struct {
-	name    string
-	pattern bool
+	Channel
 	// routes is replaced, never changed, so that it can be read without the lock.
-	routes []route
+	routes []Route
 	// wired says that the last command sent on this connection subscribes.
 	wired bool
 	// pending counts the commands sent on this connection that Redis has not
@@ -57,53 +36,56 @@ type idling struct {
 func (s *subscription) wanted() bool    { return len(s.routes) > 0 || s.lingering }
 func (s *subscription) confirmed() bool { return s.wired && s.pending == 0 }
 
-// key names a subscription: a channel and a pattern may have the same text.
-type key struct {
-	name    string
-	pattern bool
+// release lets those go who wait for it.
+func (s *subscription) release() {
+	if s.ready != nil {
+		close(s.ready)
+		s.ready = nil
+	}
 }
 
-// subscriptions is the table of what the links want and of what Redis has
-// confirmed. It does no I/O and is safe for concurrent use.
-type subscriptions struct {
+// table says what the receivers want and what Redis has confirmed. It does no I/O and is safe for concurrent use.
+type table struct {
 	linger time.Duration
 	wake   chan struct{} // one token: there are changes
 
 	mu      sync.RWMutex
-	entries map[key]*subscription
+	entries map[Channel]*subscription
 	changes []*subscription
 	idle    []idling // in the order in which they became idle
 	// restoring counts the entries that keep the connection from being whole.
 	restoring int
 }
 
-func newSubscriptions(linger time.Duration) *subscriptions {
-	return &subscriptions{linger: linger, wake: make(chan struct{}, 1), entries: make(map[key]*subscription)}
+func newTable(linger time.Duration) *table {
+	return &table{linger: linger, wake: make(chan struct{}, 1), entries: make(map[Channel]*subscription)}
 }
 
-// add wants name on behalf of r.
-func (t *subscriptions) add(name string, pattern bool, r route) *subscription {
+// add wants c on behalf of r.
+func (t *table) add(c Channel, r Route) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	k := key{name, pattern}
-	s := t.entries[k]
+	s := t.entries[c]
 	if s == nil {
-		s = &subscription{name: name, pattern: pattern}
-		t.entries[k] = s
+		s = &subscription{Channel: c}
+		t.entries[c] = s
 	}
 	s.routes = append(slices.Clip(s.routes), r)
 	s.lingering = false
 	if !s.wired {
 		t.change(s)
 	}
-	return s
 }
 
 // remove ends r's wish. With linger, the last one leaves the subscription in
 // place for a while, so that a room that empties and fills costs nothing.
-func (t *subscriptions) remove(s *subscription, r route, linger bool) {
+func (t *table) remove(c Channel, r Route, linger bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	s := t.entries[c]
+	if s == nil {
+		return
+	}
 	i := slices.Index(s.routes, r)
 	if i < 0 {
 		return
@@ -112,6 +94,7 @@ func (t *subscriptions) remove(s *subscription, r route, linger bool) {
 	switch {
 	case len(s.routes) > 0:
 	case !linger:
+		s.release()
 		t.change(s)
 	default:
 		s.lingering, s.idleSince = true, time.Now()
@@ -122,7 +105,7 @@ func (t *subscriptions) remove(s *subscription, r route, linger bool) {
 	}
 }
 
-func (t *subscriptions) change(s *subscription) {
+func (t *table) change(s *subscription) {
 	if !s.changed {
 		s.changed = true
 		t.changes = append(t.changes, s)
@@ -130,22 +113,23 @@ func (t *subscriptions) change(s *subscription) {
 	signal(t.wake)
 }
 
-// lookup returns who listens to a channel or a pattern.
-func (t *subscriptions) lookup(name string, pattern bool) []route {
+// lookup returns who listens to c.
+func (t *table) lookup(c Channel) []Route {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if s := t.entries[key{name, pattern}]; s != nil {
+	if s := t.entries[c]; s != nil {
 		return s.routes
 	}
 	return nil
 }
 
-// ready returns nil when s is confirmed, otherwise a channel that is closed when
-// it may be.
-func (t *subscriptions) ready(s *subscription) <-chan struct{} {
+// ready returns nil when c is confirmed or nobody wants it, otherwise a channel that
+// is closed when that may be so.
+func (t *table) ready(c Channel) <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.confirmed() {
+	s := t.entries[c]
+	if s == nil || !s.wanted() || s.confirmed() {
 		return nil
 	}
 	if s.ready == nil {
@@ -156,14 +140,15 @@ func (t *subscriptions) ready(s *subscription) <-chan struct{} {
 
 // restart forgets what the last connection had confirmed: all that is wanted is
 // to be subscribed anew. What only lingers is let go.
-func (t *subscriptions) restart() {
+func (t *table) restart() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changes, t.idle, t.restoring = nil, nil, 0
-	for k, s := range t.entries {
+	for c, s := range t.entries {
 		s.wired, s.pending, s.changed, s.lingering, s.restoring = false, 0, false, false, false
 		if len(s.routes) == 0 {
-			delete(t.entries, k)
+			s.release()
+			delete(t.entries, c)
 			continue
 		}
 		s.restoring = true
@@ -173,13 +158,13 @@ func (t *subscriptions) restart() {
 }
 
 // whole says that the present connection has confirmed all that restart wanted.
-func (t *subscriptions) whole() bool {
+func (t *table) whole() bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.restoring == 0
 }
 
-func (t *subscriptions) restored(s *subscription) {
+func (t *table) restored(s *subscription) {
 	if s.restoring {
 		s.restoring = false
 		t.restoring--
@@ -187,11 +172,10 @@ func (t *subscriptions) restored(s *subscription) {
 }
 
 // confirm takes one confirmation of Redis.
-func (t *subscriptions) confirm(name string, pattern bool) {
+func (t *table) confirm(c Channel) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	k := key{name, pattern}
-	s := t.entries[k]
+	s := t.entries[c]
 	if s == nil || s.pending == 0 {
 		return
 	}
@@ -200,10 +184,7 @@ func (t *subscriptions) confirm(name string, pattern bool) {
 	case s.pending > 0:
 	case s.wired:
 		t.restored(s)
-		if s.ready != nil {
-			close(s.ready)
-			s.ready = nil
-		}
+		s.release()
 	default:
 		t.forget(s)
 	}
@@ -211,10 +192,10 @@ func (t *subscriptions) confirm(name string, pattern bool) {
 
 // forget deletes s if nobody wants it, nothing is to be sent, and Redis owes no
 // confirmation, which would be taken for one of a later entry of that name.
-func (t *subscriptions) forget(s *subscription) {
+func (t *table) forget(s *subscription) {
 	if !s.wanted() && !s.wired && s.pending == 0 && !s.changed {
 		t.restored(s)
-		delete(t.entries, key{s.name, s.pattern})
+		delete(t.entries, s.Channel)
 	}
 }
 
@@ -242,7 +223,7 @@ func (c *commands) list(pattern, wanted bool) *[]string {
 
 // next returns what is to be sent now, and when to ask again because of what
 // lingers, the zero time without any. More says that there is more at once.
-func (t *subscriptions) next(now time.Time) (c commands, again time.Time, more bool) {
+func (t *table) next(now time.Time) (c commands, again time.Time, more bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	again = t.letGo(now)
@@ -256,8 +237,8 @@ func (t *subscriptions) next(now time.Time) (c commands, again time.Time, more b
 		}
 		s.wired = wanted
 		s.pending++
-		list := c.list(s.pattern, wanted)
-		*list = append(*list, s.name)
+		list := c.list(s.Pattern, wanted)
+		*list = append(*list, s.Name)
 	}
 	if t.changes = t.changes[n:]; len(t.changes) == 0 {
 		t.changes = nil
@@ -266,7 +247,7 @@ func (t *subscriptions) next(now time.Time) (c commands, again time.Time, more b
 }
 
 // letGo ends the lingering of what has been idle for long enough.
-func (t *subscriptions) letGo(now time.Time) (again time.Time) {
+func (t *table) letGo(now time.Time) (again time.Time) {
 	for len(t.idle) > 0 {
 		first := t.idle[0]
 		if void := !first.lingering || first.idleSince != first.since; !void {
@@ -274,6 +255,7 @@ func (t *subscriptions) letGo(now time.Time) (again time.Time) {
 				return end
 			}
 			first.lingering = false
+			first.release()
 			t.change(first.subscription)
 		}
 		t.idle = t.idle[1:]

@@ -1,39 +1,34 @@
-package redis
+package bus
 
 import (
 	"context"
 	"sync"
 )
 
-// maxInboxBytes bounds what waits for one link whose deliver is slow.
+// maxInboxBytes bounds what waits for one receiver that is slow.
 const maxInboxBytes = 64 << 20
 
-// arrival is a message as Redis has delivered it.
-type arrival struct {
-	route   routeKind
-	pattern string // with routeIDs
-	channel string
-	payload string
-}
-
-// size is what a takes in memory, so that a queue of empty messages is bounded too.
-func (a *arrival) size() int { return len(a.payload) + len(a.channel) + 128 }
-
-// inbox is the queue between the subscriber, which must not wait, and a link. Its
-// goroutine lives while there is something in it.
-type inbox struct {
-	handle func(arrival)
+// Inbox is the queue between the goroutine that reads from Redis, which must not
+// wait, and a receiver. Its own goroutine lives while there is something in it. It is
+// safe for concurrent use.
+type Inbox struct {
+	handle func(Arrival)
 	drains sync.WaitGroup
 
 	mu     sync.Mutex
-	queue  []arrival
+	queue  []Arrival
 	bytes  int
 	idle   chan struct{} // closed when the drain ends; nil without one
 	closed bool
 }
 
-// put queues a and says whether there was room.
-func (b *inbox) put(a arrival) bool {
+// NewInbox returns an Inbox that passes what is put into it to handle, in order, one
+// call at a time.
+func NewInbox(handle func(Arrival)) *Inbox { return &Inbox{handle: handle} }
+
+// Put queues a and says whether there was room. It does not wait. A closed Inbox
+// takes everything and handles nothing.
+func (b *Inbox) Put(a Arrival) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -51,7 +46,7 @@ func (b *inbox) put(a arrival) bool {
 	return true
 }
 
-func (b *inbox) drain() {
+func (b *Inbox) drain() {
 	for batch := b.take(0); len(batch) > 0; {
 		bytes := 0
 		for _, a := range batch {
@@ -67,7 +62,7 @@ func (b *inbox) drain() {
 
 // take takes what was handled off the account and returns all that waits. When
 // that is nothing, or the inbox is closed, the drain is over.
-func (b *inbox) take(handled int) []arrival {
+func (b *Inbox) take(handled int) []Arrival {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.bytes -= handled
@@ -81,14 +76,15 @@ func (b *inbox) take(handled int) []arrival {
 	return batch
 }
 
-func (b *inbox) isClosed() bool {
+func (b *Inbox) isClosed() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.closed
 }
 
-// close ends the handling and waits for what is being handled, no longer than ctx.
-func (b *inbox) close(ctx context.Context) error {
+// Close ends the handling and waits for what is being handled, no longer than ctx,
+// whose error it then returns. Closing twice is harmless.
+func (b *Inbox) Close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true
 	idle := b.idle

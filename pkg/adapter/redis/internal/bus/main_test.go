@@ -1,0 +1,19 @@
+package bus
+
+import (
+	"context"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+)
+
+// quiet is a goredis logger that says nothing.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
+func TestMain(m *testing.M) {
+	goredis.SetLogger(quiet{}) // it reports each refused dial to standard error
+	goleak.VerifyTestMain(m)
+}
