@@ -10,6 +10,8 @@ import (
 
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/wait"
+
+	"github.com/roomcast/roomcast/internal/testutil/redisproc"
 )
 
 // image is the Redis that operators are most likely to run.
@@ -79,7 +81,7 @@ func startContainer(t testing.TB) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return addr, await(addr)
+	return addr, redisproc.Await(addr)
 }
 
 // setDefault sets an environment variable that is not set.

@@ -1,8 +1,9 @@
-// Package tcpproxy stands between a client and a server in tests, and misbehaves
-// as networks do: it refuses, delays, swallows, holds and resets.
+// Package tcpproxy stands between a client and a server in tests and benches, and
+// misbehaves as networks do: it refuses, delays, swallows, holds and resets.
 package tcpproxy
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -21,10 +22,10 @@ const (
 
 // Proxy forwards TCP connections to one address. It is safe for concurrent use.
 type Proxy struct {
-	t      testing.TB
-	addr   string
+	addr   string // set once, by the first listen
 	target string
 	pumps  sync.WaitGroup
+	failed func(error) // hears of an error of Resume; nil outside of tests
 
 	mu       sync.Mutex
 	changed  *sync.Cond // of held, and of a link's end
@@ -36,17 +37,36 @@ type Proxy struct {
 }
 
 // Start returns a proxy in front of target, on a port of 127.0.0.1 that it keeps.
-// It ends with the test.
+// It ends with the test, which an error of Resume ends too.
 func Start(t testing.TB, target string) *Proxy {
 	t.Helper()
-	p := &Proxy{t: t, target: target, links: make(map[*link]struct{})}
-	p.changed = sync.NewCond(&p.mu)
-	p.listen("127.0.0.1:0")
-	t.Cleanup(func() {
-		p.Refuse()
-		p.pumps.Wait()
-	})
+	p, err := Launch(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.failed = func(err error) {
+		t.Helper()
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
 	return p
+}
+
+// Launch is Start outside of tests: the caller closes the proxy.
+func Launch(target string) (*Proxy, error) {
+	p := &Proxy{target: target, links: make(map[*link]struct{})}
+	p.changed = sync.NewCond(&p.mu)
+	if err := p.listen("127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	p.addr = p.listener.Addr().String()
+	return p, nil
+}
+
+// Close resets all connections and ends the proxy.
+func (p *Proxy) Close() {
+	p.Refuse()
+	p.pumps.Wait()
 }
 
 // Addr returns the proxy's address, as host:port.
@@ -96,29 +116,34 @@ func (p *Proxy) Reset() {
 	p.changed.Broadcast()
 }
 
-// Resume ends Refuse and Hold; what was held passes.
-func (p *Proxy) Resume() {
-	p.t.Helper()
+// Resume ends Refuse and Hold; what was held passes. It fails when somebody else
+// listens on the proxy's port meanwhile.
+func (p *Proxy) Resume() error {
 	p.mu.Lock()
 	p.held = 0
 	refused := p.listener == nil
 	p.changed.Broadcast()
 	p.mu.Unlock()
-	if refused {
-		p.listen(p.addr)
+	if !refused {
+		return nil
 	}
+	err := p.listen(p.addr)
+	if err != nil && p.failed != nil {
+		p.failed(err)
+	}
+	return err
 }
 
-func (p *Proxy) listen(addr string) {
-	p.t.Helper()
+func (p *Proxy) listen(addr string) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		p.t.Fatalf("tcpproxy: %v", err)
+		return fmt.Errorf("tcpproxy: %w", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.addr, p.listener = listener.Addr().String(), listener
+	p.listener = listener
 	p.pumps.Go(func() { p.accept(listener) })
+	return nil
 }
 
 func (p *Proxy) accept(listener net.Listener) {

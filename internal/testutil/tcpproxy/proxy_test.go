@@ -48,6 +48,13 @@ func dial(t *testing.T, p *tcpproxy.Proxy) net.Conn {
 	return c
 }
 
+func resume(t *testing.T, p *tcpproxy.Proxy) {
+	t.Helper()
+	if err := p.Resume(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func say(t *testing.T, c net.Conn, line string) {
 	t.Helper()
 	if _, err := io.WriteString(c, line+"\n"); err != nil {
@@ -100,7 +107,7 @@ func TestProxy_HeldBytesPassAfterResume(t *testing.T) {
 			if got, err := hear(c, moment); err == nil {
 				t.Errorf("got %q through a held proxy", got)
 			}
-			p.Resume()
+			resume(t, p)
 			if got, err := hear(c, soon); got != "hello\n" {
 				t.Errorf("after Resume: got %q, %v", got, err)
 			}
@@ -121,7 +128,7 @@ func TestProxy_ResetCutsWhatIsOpen(t *testing.T) {
 	if _, err := hear(c, soon); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %v, want a reset", err)
 	}
-	p.Resume()
+	resume(t, p)
 	again := dial(t, p)
 	say(t, again, "hello")
 	if got, err := hear(again, soon); got != "hello\n" {
@@ -136,10 +143,44 @@ func TestProxy_RefusesUntilResume(t *testing.T) {
 	if _, err := net.Dial("tcp", addr); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("got %v, want a refusal", err)
 	}
-	p.Resume()
+	resume(t, p)
 	c := dial(t, p)
 	say(t, c, "hello")
 	if got, err := hear(c, soon); got != "hello\n" || p.Addr() != addr {
 		t.Errorf("got %q, %v at %s, want it at %s", got, err, p.Addr(), addr)
+	}
+}
+
+func TestLaunch_ServesUntilClosed(t *testing.T) {
+	p, err := tcpproxy.Launch(echo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, p)
+	say(t, c, "hello")
+	if got, err := hear(c, soon); got != "hello\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	p.Hold(tcpproxy.Both)
+	p.Close() // while something is held
+	if _, err := net.Dial("tcp", p.Addr()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("after Close: got %v, want a refusal", err)
+	}
+}
+
+func TestResume_FailsWhereSomebodyElseListens(t *testing.T) {
+	p, err := tcpproxy.Launch(echo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	p.Refuse()
+	other, err := net.Listen("tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := p.Resume(); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("got %v, want that the address is in use", err)
 	}
 }

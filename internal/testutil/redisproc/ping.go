@@ -1,0 +1,53 @@
+package redisproc
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// pingLimit bounds one question whether a server answers.
+const pingLimit = time.Second
+
+// Await returns when a Redis at addr that speaks plain TCP answers, or with an
+// error when it does not within ten seconds.
+func Await(addr string) error {
+	if err := poll(func() error { return Ping(addr, nil) }, nil); err != nil {
+		return fmt.Errorf("redisproc: %s: %w", addr, err)
+	}
+	return nil
+}
+
+// Ping says whether the Redis at addr is ready to serve; certificate is that of a
+// server over TLS, else nil. One that wants a password first is ready.
+func Ping(addr string, certificate *Certificate) error {
+	c, err := dial(addr, certificate)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(pingLimit))
+	if _, err := c.Write([]byte("PING\r\n")); err != nil {
+		return err
+	}
+	reply := make([]byte, 64)
+	n, err := c.Read(reply)
+	if err != nil {
+		return err
+	}
+	answer := string(reply[:n])
+	if !strings.HasPrefix(answer, "+PONG") && !strings.HasPrefix(answer, "-NOAUTH") {
+		return fmt.Errorf("PING was answered with %q", answer)
+	}
+	return nil
+}
+
+func dial(addr string, certificate *Certificate) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: pingLimit}
+	if certificate == nil {
+		return dialer.Dial("tcp", addr)
+	}
+	return tls.DialWithDialer(dialer, "tcp", addr, certificate.Client)
+}
