@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
-
-	goredis "github.com/redis/go-redis/v9"
 )
 
 // formLimit bounds how long the members may take to agree.
@@ -56,8 +55,8 @@ func (m *member) do(ctx context.Context, args ...any) error {
 
 // knowsAll says whether m has shaken hands with all others.
 func (m *member) knowsAll(ctx context.Context) bool {
-	nodes, err := m.client.ClusterNodes(ctx).Result()
-	return err == nil && strings.Count(nodes, "\n") == members && !strings.Contains(nodes, "handshake")
+	known, err := m.nodes(ctx)
+	return err == nil && len(known) == members && !slices.ContainsFunc(known, func(n node) bool { return n.is("handshake") })
 }
 
 // ready says whether m serves, sees a replica of each master, and has its
@@ -67,8 +66,9 @@ func (m *member) ready(ctx context.Context) bool {
 	if err != nil || !strings.Contains(info, "cluster_state:ok") {
 		return false
 	}
-	nodes, err := m.client.ClusterNodes(ctx).Result()
-	if err != nil || strings.Count(nodes, "slave") != members-masters {
+	replicas, err := m.nodes(ctx)
+	replicas = slices.DeleteFunc(replicas, func(n node) bool { return n.master == "" })
+	if err != nil || len(replicas) != members-masters {
 		return false
 	}
 	replication, err := m.client.Info(ctx, "replication").Result()
@@ -93,48 +93,4 @@ func (c *Cluster) await(ctx context.Context, what string, wanted func(*member, c
 		case <-pause.C:
 		}
 	}
-}
-
-// Owner returns the address of the master that has slot, according to the server
-// that was started first.
-func (c *Cluster) Owner(ctx context.Context, slot int) (string, error) {
-	asked, err := c.alive()
-	if err != nil {
-		return "", err
-	}
-	ranges, err := asked.client.ClusterSlots(ctx).Result()
-	if err != nil {
-		return "", fmt.Errorf("rediscluster: %w", err)
-	}
-	for _, r := range ranges {
-		if r.Start <= slot && slot <= r.End && len(r.Nodes) > 0 {
-			return r.Nodes[0].Addr, nil
-		}
-	}
-	return "", fmt.Errorf("rediscluster: nobody has slot %d", slot)
-}
-
-// Masters returns the addresses of the servers that have slots, in slot order.
-func (c *Cluster) Masters(ctx context.Context) ([]string, error) {
-	asked, err := c.alive()
-	if err != nil {
-		return nil, err
-	}
-	ranges, err := asked.client.ClusterSlots(ctx).Result()
-	if err != nil {
-		return nil, fmt.Errorf("rediscluster: %w", err)
-	}
-	return distinctMasters(ranges), nil
-}
-
-func distinctMasters(ranges []goredis.ClusterSlot) []string {
-	var addrs []string
-	seen := map[string]bool{}
-	for _, r := range ranges {
-		if len(r.Nodes) > 0 && !seen[r.Nodes[0].Addr] {
-			seen[r.Nodes[0].Addr] = true
-			addrs = append(addrs, r.Nodes[0].Addr)
-		}
-	}
-	return addrs
 }

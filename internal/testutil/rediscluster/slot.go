@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 )
 
@@ -64,7 +65,7 @@ func (c *Cluster) MoveSlot(ctx context.Context, slot int, to string) error {
 		}
 	}
 	return c.await(ctx, fmt.Sprintf("that slot %d has moved", slot), func(m *member, ctx context.Context) bool {
-		seen, err := (&Cluster{members: []*member{m}}).Owner(ctx, slot)
+		seen, err := m.owner(ctx, slot)
 		return err == nil && seen == to
 	})
 }
@@ -97,33 +98,30 @@ func (c *Cluster) Failover(ctx context.Context, addr string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	nodes, err := old.client.ClusterNodes(ctx).Result()
-	if err != nil {
-		return "", wrapped(err)
-	}
 	for _, m := range c.members {
-		if !strings.Contains(lineOf(nodes, m.id), "slave "+old.id) {
+		if m.PID() == 0 || !m.replicates(ctx, old) {
 			continue
 		}
 		if err := m.do(ctx, "failover"); err != nil {
 			return "", err
 		}
 		return m.Addr(), c.await(ctx, "that the replica is master", func(seer *member, ctx context.Context) bool {
-			seen, err := seer.client.ClusterNodes(ctx).Result()
-			return err == nil && strings.Contains(lineOf(seen, m.id), "master") && strings.Contains(lineOf(seen, old.id), "slave")
+			return seer.sees(ctx, old.id, "slave") && seer.sees(ctx, m.id, "master")
 		})
 	}
 	return "", errors.New("rediscluster: " + addr + " has no replica")
 }
 
-// lineOf returns what the answer to CLUSTER NODES says of a node.
-func lineOf(nodes, id string) string {
-	for line := range strings.Lines(nodes) {
-		if strings.HasPrefix(line, id) {
-			return line
-		}
-	}
-	return ""
+// replicates says whether m is a replica of master.
+func (m *member) replicates(ctx context.Context, master *member) bool {
+	all, err := m.nodes(ctx)
+	return err == nil && slices.ContainsFunc(all, func(n node) bool { return n.id == m.id && n.master == master.id })
+}
+
+// sees says whether m takes the server with an id for what flag says.
+func (m *member) sees(ctx context.Context, id, flag string) bool {
+	all, err := m.nodes(ctx)
+	return err == nil && slices.ContainsFunc(all, func(n node) bool { return n.id == id && n.is(flag) })
 }
 
 func wrapped(err error) error {
