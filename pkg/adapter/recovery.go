@@ -15,6 +15,9 @@ var (
 	// ErrNoOffset means that an offset is not one of this log, or that what
 	// followed it is no longer kept.
 	ErrNoOffset = errors.New("adapter: offset is not in the log")
+	// ErrTaken means that a record was taken or forgotten since it was saved: the
+	// client has moved to another socket, or will not come back.
+	ErrTaken = errors.New("adapter: recovery record was taken")
 )
 
 // RecoveryStore is implemented by an Adapter that keeps what clients miss while
@@ -25,8 +28,10 @@ type RecoveryStore interface {
 	// Each broadcast but the volatile ones gets an Offset. All links of the topic,
 	// also that of the broadcast's sender, get the topic's broadcasts in one order,
 	// which is the log's: what comes later has the later offset. Nodes that join
-	// the same topic do so with the same retention. The zero Retention keeps no
-	// records: the log then is for the order alone, see TotalOrder.
+	// the same topic do so with the same retention. With the zero Retention each
+	// record is too large to be saved: the log is for the order alone, see TotalOrder.
+	//
+	// It waits and fails as Join does, also with a working link and ErrDegraded.
 	JoinRecoverable(ctx context.Context, topic string, self NodeID, r Retention, deliver func(*Message)) (RecoveryLink, error)
 }
 
@@ -34,11 +39,15 @@ type RecoveryStore interface {
 type RecoveryLink interface {
 	Link
 	// Save keeps r until it is taken or the retention's window is over. It
-	// fails with ErrTooLarge for a record beyond the retention's limit.
+	// fails with ErrTooLarge for a record beyond the retention's limit. A RecordKeeper
+	// fails with ErrTaken, unless it is the incarnation's first, when the record was
+	// taken or forgotten, or is another incarnation's.
 	Save(ctx context.Context, r *Record) error
 	// Find returns the record of that private session id and leaves it where it is.
 	// It fails with ErrNoRecord, and with ErrNoOffset when the log cannot say what
-	// followed offset. Both come from a client and may be any text.
+	// followed offset. Both come from a client and may be any text: of an offset that
+	// this log has never given out, the log may say what followed if it knows that
+	// place, but never of one behind its end.
 	Find(ctx context.Context, privateID, offset string) (*Record, error)
 	// Take takes the record out of the store: at most one call gets it, on all nodes
 	// together, until it is saved again. It fails with ErrNoRecord.
@@ -59,7 +68,9 @@ type RecoveryLink interface {
 }
 
 // TotalOrder is implemented by a RecoveryStore whose log is how its broadcasts travel:
-// all nodes, the sender's included, have them in one order. The server then joins
+// all nodes, the sender's included, have them in one order. Requests that change
+// sockets (ActionJoin, ActionLeave, ActionDisconnect) and are not addressed to one node
+// have their place in it, and reach the sender too. The server then joins
 // namespaces by JoinRecoverable, also where clients do not recover.
 type TotalOrder interface {
 	RecoveryStore
@@ -79,20 +90,22 @@ type RecordKeeper interface {
 	Forget(ctx context.Context, privateID string) error
 }
 
-// Retention bounds what a RecoveryStore keeps for one topic.
+// Retention bounds what a RecoveryStore keeps for one topic. What is kept outside of
+// the program has that backend's bounds instead of MaxRecords and MaxLogBytes, and its
+// broadcasts may be kept for longer.
 type Retention struct {
 	// Window is how long records are kept.
 	Window time.Duration
 	// Unnoticed is how long a client may have been gone when its record is saved.
 	// Broadcasts are kept for Window and that.
 	Unnoticed time.Duration
-	// MaxRecords is the largest number of records that a node keeps, of all its
-	// topics together; the oldest go first.
+	// MaxRecords is the largest number of records that a node keeps in its memory, of
+	// all its topics together; the oldest go first.
 	MaxRecords int
 	// MaxRecordBytes is the largest size of a record, by Record.Size.
 	MaxRecordBytes int64
-	// MaxLogBytes bounds the broadcasts that are kept, by Message.Size; the oldest
-	// go first.
+	// MaxLogBytes bounds the broadcasts that are kept in memory, by Message.Size; the
+	// oldest go first.
 	MaxLogBytes int64
 }
 
@@ -104,6 +117,11 @@ type Record struct {
 	SocketID string
 	// Node is the node on which the socket was, or is, or empty if that is not known.
 	Node NodeID
+	// Incarnation tells apart the sockets that were let in under one private session id
+	// one after the other: random, of at most 16 characters.
+	Incarnation string
+	// First says that nothing was saved for this incarnation before.
+	First bool
 	// Since is an offset: nothing up to it was meant for the socket, which was not
 	// connected then.
 	Since string
