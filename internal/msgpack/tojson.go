@@ -11,7 +11,8 @@ import (
 
 // AppendJSON reads one value from r and appends it to dst as JSON. Each binary
 // becomes a placeholder and is appended to attachments, which share memory with
-// the input. It fails with ErrMalformed or ErrTooDeep.
+// the input. It fails with ErrMalformed, with ErrTooDeep, and with ErrTooLarge for more
+// than a million binaries.
 //
 // Values that JSON lacks come out as JSON.stringify would write what notepack.io
 // makes of them: timestamps as ISO strings, undefined, NaN and the infinities as
@@ -41,10 +42,23 @@ func (r *Reader) AppendStrictJSON(dst []byte, attachments [][]byte, room int64) 
 	return w.dst, w.attachments, nil
 }
 
+// AppendPlainJSON is AppendJSON for a value that has no place for attachments: each
+// binary becomes what JSON.stringify makes of a Buffer of Node.js,
+// {"type":"Buffer","data":[1,2]}.
+func (r *Reader) AppendPlainJSON(dst []byte) ([]byte, error) {
+	w := jsonWriter{reader: r, dst: dst, plain: true}
+	if err := w.value(0); err != nil {
+		return dst, err
+	}
+	return w.dst, nil
+}
+
 type jsonWriter struct {
 	reader      *Reader
 	dst         []byte
 	attachments [][]byte
+	// plain writes binaries as JSON.
+	plain bool
 	// strict refuses invalid UTF-8, and binaries for which there is no room.
 	strict bool
 	room   int64
@@ -123,7 +137,18 @@ func (w *jsonWriter) quote(text []byte) (err error) {
 	return nil
 }
 
+// maxAttachments bounds the binaries of one value, of which the smallest takes two bytes
+// in MessagePack and many times that afterwards.
+const maxAttachments = 1 << 20
+
 func (w *jsonWriter) placeholder(attachment []byte) error {
+	if w.plain {
+		w.buffer(attachment)
+		return nil
+	}
+	if len(w.attachments) >= maxAttachments {
+		return ErrTooLarge
+	}
 	if w.strict {
 		if w.room -= int64(len(attachment)) + AttachmentOverhead; w.room < 0 {
 			return ErrTooLarge
@@ -134,6 +159,18 @@ func (w *jsonWriter) placeholder(attachment []byte) error {
 	w.dst = append(w.dst, '}')
 	w.attachments = append(w.attachments, attachment)
 	return nil
+}
+
+// buffer writes a binary as JSON.
+func (w *jsonWriter) buffer(binary []byte) {
+	w.dst = append(w.dst, `{"type":"Buffer","data":[`...)
+	for i, b := range binary {
+		if i > 0 {
+			w.dst = append(w.dst, ',')
+		}
+		w.dst = strconv.AppendUint(w.dst, uint64(b), 10)
+	}
+	w.dst = append(w.dst, "]}"...)
 }
 
 func (w *jsonWriter) extension(t token) error {
