@@ -55,7 +55,7 @@ var places = map[string]place{
 	"pkg/adapter/adaptertest":           {middle, nil},
 	"pkg/emitter":                       {middle, nil},
 	"pkg/adapter/redis/internal/order":  {leaf, nil},
-	"pkg/adapter/redis/internal/wire":   {inside, nil},
+	"pkg/adapter/redis/internal/wire":   {inside, map[string]string{modJSON: "messages are JSON or MessagePack"}},
 	"pkg/adapter/redis/internal/bus":    {inside, map[string]string{modRedis: "its connections are Redis'"}},
 	"pkg/adapter/redis/internal/stream": {inside, map[string]string{modRedis: "a stream is Redis'"}},
 	"pkg/adapter/redis":                 {middle, map[string]string{modRedis: "the only place that speaks Redis"}},
