@@ -23,7 +23,7 @@ func everyKind(tr *trial) {
 	for _, want := range []*adapter.Message{
 		{Kind: adapter.KindHello, Heartbeat: &adapter.Heartbeat{Tag: 0}},
 		{Kind: adapter.KindHello, Heartbeat: &adapter.Heartbeat{Tag: last, Namespaces: []string{"/"}}},
-		{Kind: adapter.KindHeartbeat, Heartbeat: &adapter.Heartbeat{Tag: 7, Namespaces: []string{"/", "/chat", "/日本"}}},
+		{Kind: adapter.KindHeartbeat, Heartbeat: &adapter.Heartbeat{Tag: 7, Namespaces: []string{"/", "/chat", "/日本"}, Application: "a shop"}},
 		{Kind: adapter.KindGoodbye},
 	} {
 		nodes[0].publish(want)
@@ -32,8 +32,9 @@ func everyKind(tr *trial) {
 			tr.Errorf("kind %d arrived as kind %d with heartbeat %v", want.Kind, got.Kind, got.Heartbeat)
 			continue
 		}
-		if h := got.Heartbeat; h != nil && (h.Tag != want.Heartbeat.Tag || !slices.Equal(h.Namespaces, want.Heartbeat.Namespaces)) {
-			tr.Errorf("heartbeat %v arrived as %v", *want.Heartbeat, *h)
+		if h, w := got.Heartbeat, want.Heartbeat; h != nil &&
+			(h.Tag != w.Tag || h.Application != w.Application || !slices.Equal(h.Namespaces, w.Namespaces)) {
+			tr.Errorf("heartbeat %v arrived as %v", *w, *h)
 		}
 	}
 }

@@ -79,12 +79,7 @@ func impatient(l *fixtureLink) {
 			defer close(done)
 			deliver(m)
 		})
-		patient := time.NewTimer(moment / 10)
-		defer patient.Stop()
-		select {
-		case <-done:
-		case <-patient.C:
-		}
+		_ = within(moment/10, done)
 	}
 	l.close = func(ctx context.Context) error {
 		if err := closeAndWait(ctx); err != nil {
@@ -252,5 +247,34 @@ func backwards(_ *fixtureLink, next func(*adapter.Message)) func(*adapter.Messag
 			defer mu.Unlock()
 			release(selection, m)
 		})
+	}
+}
+
+// hastyWatch goes on with the next event when a call takes long.
+func hastyWatch(real func(func(adapter.Event)) func(), call func(adapter.Event)) func() {
+	var running sync.WaitGroup
+	stop := real(func(e adapter.Event) {
+		done := make(chan struct{})
+		running.Go(func() {
+			defer close(done)
+			call(e)
+		})
+		_ = within(moment/10, done)
+	})
+	return func() {
+		stop()
+		running.Wait()
+	}
+}
+
+// within says whether done is closed before d is over.
+func within(d time.Duration, done <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
 	}
 }

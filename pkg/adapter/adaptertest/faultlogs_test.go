@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -29,6 +30,7 @@ var recoveryFaults = map[string]func() fault{
 	"Recovery_OtherKinds":                  onLog(echoOtherKinds),
 	"Recovery_MissedIsExact":               onLog(endEarly),
 	"Recovery_StartIsWhereDeliveriesBegin": onLog(startAtTheBeginning),
+	"Recovery_OffsetsCompare":              onLog(func(l *fixtureLog) { l.compare = strings.Compare }),
 	"Recovery_StrangeOffset":               onLog(trimOffsets),
 	"Recovery_LogBytes":                    retaining(func(r *adapter.Retention) { r.MaxLogBytes = 1 << 30 }),
 	"Recovery_RecordIsWhole": onLog(func(l *fixtureLog) {
@@ -51,9 +53,56 @@ var recoveryFaults = map[string]func() fault{
 	}),
 	"Recovery_TakenOnce":        takenByBoth,
 	"Recovery_RecordOfItsTopic": findAnywhere,
-	"Recovery_TooLargeRecord":   retaining(func(r *adapter.Retention) { r.MaxRecordBytes = 1 << 30 }),
-	"Recovery_OldestRecordsGo":  retaining(func(r *adapter.Retention) { r.MaxRecords = 1000 }),
-	"Recovery_WindowEnds":       retaining(func(r *adapter.Retention) { r.Window = time.Hour }),
+	"Recovery_TooLargeRecord": retaining(func(r *adapter.Retention) {
+		if r.MaxRecordBytes > 0 {
+			r.MaxRecordBytes = 1 << 30
+		}
+	}),
+	"Recovery_OldestRecordsGo": retaining(func(r *adapter.Retention) { r.MaxRecords = 1000 }),
+	"Recovery_WindowEnds":      retaining(func(r *adapter.Retention) { r.Unnoticed = time.Hour }),
+	"Recovery_JoinIsDegraded": onLog(func(l *fixtureLog) {
+		if !l.fixture.reached() {
+			l.start = func() string { return "" }
+		}
+	}),
+	"Recovery_SavedAgain": onLog(func(l *fixtureLog) {
+		saved, save := map[string]bool{}, l.save
+		l.save = func(ctx context.Context, r *adapter.Record) error {
+			if saved[r.PrivateID] {
+				return nil
+			}
+			saved[r.PrivateID] = true
+			return save(ctx, r)
+		}
+	}),
+
+	"Keeper_RenewKeeps": onLog(func(l *fixtureLog) { l.renew = func(context.Context, []string) error { return nil } }),
+	"Keeper_RenewOfMissing": onLog(func(l *fixtureLog) {
+		l.renew = func(ctx context.Context, ids []string) error {
+			if err := l.saveAgain(ctx, ids); err != nil || len(ids) < 100 {
+				return err
+			}
+			return adapter.ErrNoRecord
+		}
+	}),
+	"Keeper_Forget": onLog(func(l *fixtureLog) { l.forget = func(context.Context, string) error { return nil } }),
+	"Keeper_OutlivesItsNode": onLog(func(l *fixtureLog) {
+		closeThis := l.close
+		l.close = func(ctx context.Context) error {
+			_ = l.forget(ctx, "p")
+			return closeThis(ctx)
+		}
+	}),
+
+	"TotalOrder_OwnComeBack": onLog(func(l *fixtureLog) {
+		deliver := l.deliver
+		l.deliver = func(m *adapter.Message) {
+			if m.From != l.self || l.retention != (adapter.Retention{}) {
+				deliver(m)
+			}
+		}
+	}),
+	"TotalOrder_NoRecords": retaining(func(r *adapter.Retention) { r.MaxRecordBytes = max(r.MaxRecordBytes, 1000) }),
 }
 
 // oneAhead delivers one of many senders' broadcasts before the one in front of it.
@@ -151,17 +200,21 @@ func trimOffsets(l *fixtureLog) {
 	}
 }
 
-// takenByBoth gives a record to the one that has missed it by a moment, too.
+// takenByBoth gives a record to one that wanted it at the same time, too.
 func takenByBoth() fault {
 	var mu sync.Mutex
+	var asking atomic.Int32
 	taken := map[string]*adapter.Record{}
 	return fault{logged: func(l *fixtureLog) {
 		take := l.take
 		l.take = func(ctx context.Context, id string) (*adapter.Record, error) {
+			asking.Add(1)
+			defer asking.Add(-1)
+			_ = wait(ctx, time.Microsecond) // so that all who ask at the same time are here
 			mu.Lock()
 			defer mu.Unlock()
 			r, err := take(ctx, id)
-			if err == nil {
+			if err == nil && asking.Load() > 1 {
 				taken[l.topic+id] = r
 			} else if late := taken[l.topic+id]; late != nil {
 				delete(taken, l.topic+id)

@@ -25,6 +25,8 @@ type fault struct {
 	logged func(*fixtureLog)
 	// status answers in Status's place.
 	status func() adapter.Status
+	// watch answers in Watch's place; it is given the real one.
+	watch func(real func(func(adapter.Event)) func(), call func(adapter.Event)) func()
 }
 
 var errBrokenPipe = errors.New("broken pipe")
@@ -104,7 +106,7 @@ var commonFaults = map[string]func() fault{
 		publish := l.publish
 		l.publish = func(ctx context.Context, m *adapter.Message) error {
 			all := m.Clone()
-			if m.Kind != adapter.KindResponse {
+			if m.Heartbeat != nil {
 				all.To = ""
 			}
 			return publish(ctx, all)
@@ -255,6 +257,16 @@ var commonFaults = map[string]func() fault{
 			m.Request.Targets = nil
 		}
 	}),
+	"Request_ToOneNode": onLink(func(l *fixtureLink) {
+		publish := l.publish
+		l.publish = func(ctx context.Context, m *adapter.Message) error {
+			all := m.Clone()
+			if m.Kind == adapter.KindRequest {
+				all.To = ""
+			}
+			return publish(ctx, all)
+		}
+	}),
 	"Request_WithoutAnswer": changing(func(m *adapter.Message) {
 		if m.Request != nil && m.Request.ID == "" {
 			m.Request.ID = "made up"
@@ -358,5 +370,23 @@ var commonFaults = map[string]func() fault{
 	}),
 	"Outage_IsReported": func() fault {
 		return fault{status: func() adapter.Status { return adapter.Status{State: adapter.Up} }}
+	},
+
+	"Watch_Outage": func() fault {
+		return fault{watch: func(real func(func(adapter.Event)) func(), call func(adapter.Event)) func() {
+			return real(func(e adapter.Event) {
+				if e.Gap != nil {
+					e.Gap = &adapter.Gap{From: e.Gap.From, To: e.Gap.To}
+				}
+				call(e)
+			})
+		}}
+	},
+	"Watch_OneAtATime": func() fault { return fault{watch: hastyWatch} },
+	"Watch_StopWaits": func() fault {
+		return fault{watch: func(real func(func(adapter.Event)) func(), call func(adapter.Event)) func() {
+			stop := real(call)
+			return func() { go stop() }
+		}}
 	},
 }

@@ -14,53 +14,56 @@ import (
 )
 
 // fixture is one node's adapter over memory that has all the abilities: it routes
-// by interest, reports, may be far from its backend (delay) or cut off from it.
+// by interest, reports, is watched, keeps records, may be far from its backend (delay)
+// or lose it.
 type fixture struct {
-	hub    *memory.Adapter
-	delay  time.Duration
-	healed chan struct{} // closed once the backend is reached
-	fault  fault
+	hub   *memory.Adapter
+	delay time.Duration
+	fault fault
 
-	mu    sync.Mutex
-	joins map[string]int // by topic and node
-	links []*fixtureLink
+	mu     sync.Mutex
+	joins  map[string]int // by topic and node
+	links  []*fixtureLink
+	status adapter.Status
+	lost   time.Time // when the backend was lost; zero if it was never there
+	alerts []*fixtureAlert
 }
 
-// fixtureConfig is a backend of fixtures, spoilt by the fault that break returns.
+// fixtureConfig is a backend of fixtures, spoilt by the fault that spoil returns.
 func fixtureConfig(spoil func() fault) Config {
-	hub, f := memory.New(), spoil()
-	reached := make(chan struct{})
-	close(reached)
-	node := func(delay time.Duration, healed chan struct{}) *fixture {
-		return &fixture{hub: hub, delay: delay, healed: healed, fault: f, joins: map[string]int{}}
+	hub, fault := memory.New(), spoil()
+	node := func(delay time.Duration, state adapter.State) *fixture {
+		return &fixture{hub: hub, delay: delay, fault: fault, joins: map[string]int{}, status: adapter.Status{State: state}}
 	}
 	return Config{
-		New:     func(testing.TB) adapter.Adapter { return node(0, reached) },
-		Delayed: func(_ testing.TB, d time.Duration) adapter.Adapter { return node(d, reached) },
+		New:     func(testing.TB) adapter.Adapter { return node(0, adapter.Up) },
+		Delayed: func(_ testing.TB, d time.Duration) adapter.Adapter { return node(d, adapter.Up) },
 		Cut: func(testing.TB) (adapter.Adapter, func()) {
-			healed := make(chan struct{})
-			return node(0, healed), sync.OnceFunc(func() { close(healed) })
+			f := node(0, adapter.Degraded)
+			return f, f.heal
+		},
+		Lose: func(testing.TB) (a adapter.Adapter, lose, heal func()) {
+			f := node(0, adapter.Up)
+			return f, f.lose, f.heal
 		},
 	}
 }
 
 func (f *fixture) reached() bool {
-	select {
-	case <-f.healed:
-		return true
-	default:
-		return false
-	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status.State == adapter.Up
 }
+
+func (f *fixture) TotalOrder() {}
 
 func (f *fixture) Status() adapter.Status {
 	if f.fault.status != nil {
 		return f.fault.status()
 	}
-	if f.reached() {
-		return adapter.Status{State: adapter.Up}
-	}
-	return adapter.Status{State: adapter.Degraded}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status
 }
 
 func (f *fixture) Join(ctx context.Context, topic string, self adapter.NodeID, deliver func(*adapter.Message)) (adapter.Link, error) {

@@ -2,7 +2,10 @@ package adaptertest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
@@ -10,38 +13,107 @@ import (
 // fixtureLog does what its functions say, so that a fault may replace some.
 type fixtureLog struct {
 	adapter.RecoveryLink
-	topic string
-	self  adapter.NodeID
+	fixture *fixture
+	topic   string
+	self    adapter.NodeID
 
 	retention adapter.Retention
 	deliver   func(*adapter.Message)
 	publish   func(context.Context, *adapter.Message) error
+	close     func(context.Context) error
 	save      func(context.Context, *adapter.Record) error
 	find      func(context.Context, string, string) (*adapter.Record, error)
 	take      func(context.Context, string) (*adapter.Record, error)
+	renew     func(context.Context, []string) error
+	forget    func(context.Context, string) error
 	missed    func(context.Context, string) iter.Seq2[*adapter.Message, error]
 	start     func() string
+	compare   func(a, b string) int
+
+	mu     sync.Mutex
+	behind string // the newest broadcast that was not delivered
 }
 
 func (f *fixture) JoinRecoverable(ctx context.Context, topic string, self adapter.NodeID, r adapter.Retention, deliver func(*adapter.Message)) (adapter.RecoveryLink, error) {
-	l := &fixtureLog{topic: topic, self: self, retention: r, deliver: deliver}
+	l := &fixtureLog{fixture: f, topic: topic, self: self, retention: r, deliver: deliver}
 	if f.fault.retain != nil {
 		f.fault.retain(&l.retention)
 	}
-	inner, err := f.hub.JoinRecoverable(ctx, topic, self, l.retention, func(m *adapter.Message) { l.deliver(m) })
+	inner, err := f.hub.JoinRecoverable(ctx, topic, self, l.retention, l.receive)
 	if err != nil {
 		return nil, err
 	}
-	l.RecoveryLink = inner
-	l.publish, l.save, l.find, l.take = inner.Publish, inner.Save, inner.Find, inner.Take
-	l.missed, l.start = inner.Missed, inner.Start
+	l.RecoveryLink, l.behind = inner, inner.Start()
+	l.publish, l.close = l.send, inner.Close
+	l.save, l.find, l.take = inner.Save, inner.Find, inner.Take
+	l.renew, l.forget = l.saveAgain, l.takeAway
+	l.missed, l.start, l.compare = inner.Missed, l.began, inner.Compare
 	if f.fault.logged != nil {
 		f.fault.logged(l)
+	}
+	if !f.reached() {
+		return l, fmt.Errorf("fixture: join: %w", adapter.ErrDegraded)
 	}
 	return l, nil
 }
 
+// receive passes on what comes while the backend is there.
+func (l *fixtureLog) receive(m *adapter.Message) {
+	if l.fixture.reached() {
+		l.deliver(m)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m.Offset != "" {
+		l.behind = m.Offset
+	}
+}
+
+func (l *fixtureLog) send(ctx context.Context, m *adapter.Message) error {
+	if !l.fixture.reached() {
+		return nil // lost
+	}
+	return l.RecoveryLink.Publish(ctx, m)
+}
+
+// began is Start.
+func (l *fixtureLog) began() string {
+	if !l.fixture.reached() {
+		return ""
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.behind
+}
+
+// saveAgain is Renew.
+func (l *fixtureLog) saveAgain(ctx context.Context, privateIDs []string) error {
+	for _, id := range privateIDs {
+		r, err := l.RecoveryLink.Take(ctx, id)
+		switch {
+		case errors.Is(err, adapter.ErrNoRecord):
+			continue
+		case err == nil:
+			err = l.RecoveryLink.Save(ctx, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeAway is Forget.
+func (l *fixtureLog) takeAway(ctx context.Context, privateID string) error {
+	if _, err := l.RecoveryLink.Take(ctx, privateID); !errors.Is(err, adapter.ErrNoRecord) {
+		return err
+	}
+	return nil
+}
+
 func (l *fixtureLog) Publish(ctx context.Context, m *adapter.Message) error { return l.publish(ctx, m) }
+func (l *fixtureLog) Close(ctx context.Context) error                       { return l.close(ctx) }
 func (l *fixtureLog) Save(ctx context.Context, r *adapter.Record) error     { return l.save(ctx, r) }
 func (l *fixtureLog) Find(ctx context.Context, id, offset string) (*adapter.Record, error) {
 	return l.find(ctx, id, offset)
@@ -49,7 +121,10 @@ func (l *fixtureLog) Find(ctx context.Context, id, offset string) (*adapter.Reco
 func (l *fixtureLog) Take(ctx context.Context, id string) (*adapter.Record, error) {
 	return l.take(ctx, id)
 }
+func (l *fixtureLog) Renew(ctx context.Context, ids []string) error { return l.renew(ctx, ids) }
+func (l *fixtureLog) Forget(ctx context.Context, id string) error   { return l.forget(ctx, id) }
 func (l *fixtureLog) Missed(ctx context.Context, offset string) iter.Seq2[*adapter.Message, error] {
 	return l.missed(ctx, offset)
 }
-func (l *fixtureLog) Start() string { return l.start() }
+func (l *fixtureLog) Start() string           { return l.start() }
+func (l *fixtureLog) Compare(a, b string) int { return l.compare(a, b) }

@@ -89,10 +89,18 @@ func TestRun_FailureNamesItsRule(t *testing.T) {
 	}
 }
 
-func TestRun_RecoveryIsCheckedOnlyOfAStore(t *testing.T) {
-	plain := struct{ adapter.Adapter }{&fixture{}}
-	if got, want := len(checks())-len(checksOf(plain)), len(recoveryChecks); got != want || want == 0 {
+func TestRun_AbilitiesOfAnAdapterAreCheckedOnlyWhereTheyAre(t *testing.T) {
+	type store interface {
+		adapter.Adapter
+		adapter.RecoveryStore
+	}
+	plain := checksOf(struct{ adapter.Adapter }{&fixture{}})
+	kept := checksOf(struct{ store }{&fixture{}})
+	if got, want := len(kept)-len(plain), len(recoveryChecks()); got != want || want == 0 {
 		t.Errorf("a store has %d checks more, want %d", got, want)
+	}
+	if got, want := len(checks())-len(kept), len(totalOrderChecks); got != want || want == 0 {
+		t.Errorf("a store that delivers in one order has %d checks more, want %d", got, want)
 	}
 }
 

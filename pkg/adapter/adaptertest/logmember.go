@@ -22,20 +22,22 @@ type logMember struct {
 func (n *node) joinLog(namespace string, r adapter.Retention) *logMember {
 	n.Helper()
 	m := &logMember{member: &member{node: n, topic: namespace, inbox: newMailbox()}}
-	store, ok := n.adapter.(adapter.RecoveryStore)
+	n.must("JoinRecoverable", n.call(func(ctx context.Context) error { return m.enter(ctx, r) }))
+	return m
+}
+
+// enter joins the topic; the check's end closes the link if there is one.
+func (m *logMember) enter(ctx context.Context, r adapter.Retention) (err error) {
+	store, ok := m.adapter.(adapter.RecoveryStore)
 	if !ok {
-		n.Fatal("Config.New returned a RecoveryStore once, and then another adapter")
+		return errors.New("Config.New returned a RecoveryStore once, and then another adapter")
 	}
-	err := n.call(func(ctx context.Context) (err error) {
-		m.log, err = store.JoinRecoverable(ctx, namespace, n.id, r, m.inbox.put)
-		return err
-	})
+	m.log, err = store.JoinRecoverable(ctx, m.topic, m.id, r, m.inbox.put)
 	if m.log != nil {
 		m.link = m.log
-		n.Cleanup(m.leave)
+		m.Cleanup(m.leave)
 	}
-	n.must("JoinRecoverable", err)
-	return m
+	return err
 }
 
 // logged joins n new nodes to a namespace with a log.

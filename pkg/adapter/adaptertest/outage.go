@@ -88,12 +88,18 @@ func outageIsReported(tr *trial) {
 		tr.Errorf("without the backend the state is %v, want degraded", got)
 	}
 	heal()
+	n.awaitState(reporter, adapter.Up)
+}
+
+// awaitState waits until the adapter reports a state.
+func (n *node) awaitState(reporter adapter.Reporter, want adapter.State) {
+	n.Helper()
 	const pause = 10 * time.Millisecond
 	for range patience / pause {
-		if reporter.Status().State == adapter.Up {
+		if reporter.Status().State == want {
 			return
 		}
 		<-time.NewTimer(pause).C
 	}
-	tr.Errorf("with the backend the state is %v, want up", reporter.Status().State)
+	n.Errorf("the state is %v, want %v", reporter.Status().State, want)
 }

@@ -2,9 +2,9 @@ package adaptertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -12,23 +12,30 @@ import (
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
-// recoveryChecks are for adapters that are an adapter.RecoveryStore.
-var recoveryChecks = []check{
+// logChecks are about what an adapter.RecoveryStore does with broadcasts.
+var logChecks = []check{
 	{"Recovery_OneOrder", "all links of the topic, the sender's too, get its broadcasts in one order, which is the log's", oneOrder},
 	{"Recovery_OffsetIsItsOwn", "each broadcast has an offset of its own, the same on all links", offsetIsItsOwn},
 	{"Recovery_VolatileIsNotKept", "a volatile broadcast arrives in its place in the order, without an offset, and is not in the log", volatileIsNotKept},
 	{"Recovery_OtherKinds", "messages of other kinds are delivered as in a topic without a log: not to the sender, and to the node meant", otherKinds},
 	{"Recovery_MissedIsExact", "Missed yields what follows the offset up to the log's end, whole and once, on every node; nothing follows the newest", missedIsExact},
-	{"Recovery_StartIsWhereDeliveriesBegin", "Start is the offset behind which the link's deliveries begin", startIsWhereDeliveriesBegin},
-	{"Recovery_StrangeOffset", "an offset that is not of this log is ErrNoOffset, whatever text it is", strangeOffset},
+	{"Recovery_StartIsWhereDeliveriesBegin", "Start is the offset behind which the link's deliveries begin, and never empty where the backend was there", startIsWhereDeliveriesBegin},
+	{"Recovery_OffsetsCompare", "Compare orders offsets as their broadcasts were delivered, Start before all of them and the empty text before that", offsetsCompare},
+	{"Recovery_StrangeOffset", "what is no offset, or one behind the log's end, is ErrNoOffset; that of another log is too, unless it tells exactly what follows", strangeOffset},
 	{"Recovery_LogBytes", "when broadcasts had to go, an offset before them is ErrNoOffset, and what is left is not yielded as if it were all", logBytes},
-	{"Recovery_RecordIsWhole", "a record is found on another node with every field", recordIsWhole},
-	{"Recovery_FindLeavesIt", "Find changes nothing, and so does a wrong offset", findLeavesIt},
-	{"Recovery_TakenOnce", "of several calls of Take on several nodes one gets the record, the others ErrNoRecord", takenOnce},
-	{"Recovery_RecordOfItsTopic", "a record can be found and taken only in the topic that it was saved in", recordOfItsTopic},
-	{"Recovery_TooLargeRecord", "a record beyond MaxRecordBytes is ErrTooLarge", tooLargeRecord},
-	{"Recovery_OldestRecordsGo", "beyond MaxRecords the node's oldest records go", oldestRecordsGo},
-	{"Recovery_WindowEnds", "a record and what followed an offset are kept for the window and no longer", windowEnds},
+	{"Recovery_JoinIsDegraded", "without its backend, JoinRecoverable returns a working link with an error that wraps ErrDegraded; Start is known once the backend is there", logJoinIsDegraded},
+}
+
+// recoveryChecks are for adapters that are an adapter.RecoveryStore.
+func recoveryChecks() []check { return slices.Concat(logChecks, recordChecks, keeperChecks) }
+
+// small is a node whose log soon loses its oldest broadcasts.
+func (tr *trial) small() *node {
+	tr.Helper()
+	if tr.config.Small == nil {
+		return tr.node()
+	}
+	return tr.nodeOn(tr.config.Small(tr.TB))
 }
 
 func oneOrder(tr *trial) {
@@ -48,16 +55,18 @@ func oneOrder(tr *trial) {
 	for _, result := range results {
 		tr.must("Publish", tr.await(result, patience))
 	}
+	heard := make([][]uint32, len(nodes))
+	for i, m := range nodes {
+		for range len(nodes) * each {
+			heard[i] = append(heard[i], numberOf(m.next()))
+		}
+	}
 	want, err := nodes[0].missed(nodes[0].log.Start())
 	if err != nil || len(want) != len(nodes)*each {
 		tr.Fatalf("the log has %d broadcasts, and ends with %v, want %d", len(want), err, len(nodes)*each)
 	}
 	for i, m := range nodes {
-		var got []uint32
-		for range want {
-			got = append(got, numberOf(m.next()))
-		}
-		if !slices.Equal(got, want) {
+		if !slices.Equal(heard[i], want) {
 			tr.Errorf("node %d heard another order than the log's", i)
 		}
 		m.quiet("it is a repetition")
@@ -143,12 +152,42 @@ func startIsWhereDeliveriesBegin(tr *trial) {
 	early.wantMissed(early.log.Start())
 	newest := early.tellEach(1, 2)[1].Offset
 	late := tr.node().joinLog(early.topic, ample)
-	if got := late.log.Start(); got != newest {
-		tr.Errorf("Start is %q, want the newest offset %q", got, newest)
+	start := late.log.Start()
+	if early.log.Start() == "" || start == "" {
+		tr.Errorf("Start is empty although the backend was there")
 	}
-	early.tellEach(3)
+	if late.log.Compare(start, newest) < 0 {
+		tr.Errorf("Start is %q, which comes before %q, and that was in the log already", start, newest)
+	}
+	next := early.tellEach(3)[0].Offset
+	if late.log.Compare(start, next) >= 0 {
+		tr.Errorf("Start is %q, which does not come before %q, and that was delivered", start, next)
+	}
 	late.expect(3)
-	late.wantMissed(late.log.Start(), 3)
+	late.wantMissed(start, 3)
+	if got := late.log.Start(); got != start {
+		tr.Errorf("Start was %q and has become %q", start, got)
+	}
+}
+
+func offsetsCompare(tr *trial) {
+	const n = 12 // so many that numbers and texts differ in their order
+	nodes := tr.logged(2, ample)
+	offsets := []string{"", nodes[0].log.Start()}
+	for number := range uint32(n) {
+		sender, other := nodes[number%2], nodes[1-number%2]
+		offsets = append(offsets, sender.tellEach(100 + number)[0].Offset)
+		other.expect(100 + number)
+	}
+	for _, m := range nodes {
+		for i, a := range offsets {
+			for j, b := range offsets {
+				if got, want := cmp.Compare(m.log.Compare(a, b), 0), cmp.Compare(i, j); got != want {
+					tr.Errorf("Compare(%q, %q) has sign %d, want %d", a, b, got, want)
+				}
+			}
+		}
+	}
 }
 
 func strangeOffset(tr *trial) {
@@ -156,19 +195,40 @@ func strangeOffset(tr *trial) {
 	offset := m.tellEach(1)[0].Offset
 	m.save("known")
 	for _, strange := range []string{
-		"", "0", "-", "$", "+", "0-0", "1-1", "99999999999999-0", "9223372036854775808-1", offset + "0", "0" + offset, offset + " ", offset + "\n", " " + offset,
-		strings.Repeat("9", 1<<20), offset + strings.Repeat("9", 1<<20), elsewhere.tellEach(1)[0].Offset, "\x00", "*", "日本",
+		"", "0", "-", "$", "+", "0" + offset, offset + " ", offset + "\n", " " + offset,
+		strings.Repeat("9", 1<<20), offset + strings.Repeat("9", 1<<20), "\x00", "*", "日本",
+		"99999999999999-0", "9223372036854775808-1", "18446744073709551616-0",
 	} {
 		m.wantGap(strange)
 		_, err := m.find("known", strange)
 		m.wants("Find", err, adapter.ErrNoOffset)
 	}
+	for _, foreign := range []string{"0-0", "1-1", offset + "0", elsewhere.tellEach(1)[0].Offset} {
+		m.wantPlaceOrGap(foreign, "known", offset, 1)
+	}
+}
+
+// wantPlaceOrGap fails the check unless the log does not know a foreign offset, or
+// knows whether its only broadcast follows that.
+func (m *logMember) wantPlaceOrGap(foreign, privateID, offset string, number uint32) {
+	m.Helper()
+	_, err := m.find(privateID, foreign)
+	if errors.Is(err, adapter.ErrNoOffset) {
+		m.wantGap(foreign)
+		return
+	}
+	m.wants("Find", err, nil)
+	var follows []uint32
+	if m.log.Compare(foreign, offset) < 0 {
+		follows = []uint32{number}
+	}
+	m.wantMissed(foreign, follows...)
 }
 
 func logBytes(tr *trial) {
 	bounded := ample
 	bounded.MaxLogBytes = 64 << 10
-	m := tr.logged(1, bounded)[0]
+	m := tr.small().joinLog(tr.namespace(), bounded)
 	first := m.tellEach(1)[0].Offset
 	m.save("known")
 	var offsets []string
@@ -184,135 +244,39 @@ func logBytes(tr *trial) {
 	m.wantMissed(offsets[38], 39)
 }
 
-func recordIsWhole(tr *trial) {
-	nodes := tr.logged(2, ample)
-	offset := nodes[0].tellEach(1)[0].Offset
-	for _, want := range []*adapter.Record{
-		{PrivateID: "bare", SocketID: "s1", Node: nodes[0].id, Since: nodes[0].log.Start(), Rooms: []string{"s1"}},
-		{PrivateID: "full 日本", SocketID: "s2", Node: nodes[0].id, Since: offset, Rooms: []string{"s2", "a#b", "日本", ""}, Data: []byte(`{"é":[null,1.5]}`)},
-	} {
-		tr.must("Save", nodes[0].call(func(ctx context.Context) error { return nodes[0].log.Save(ctx, want) }))
-		got, err := nodes[1].find(want.PrivateID, offset)
-		tr.must("Find", err)
-		if !sameRecord(got, want) {
-			tr.Errorf("Find: got %+v, want %+v", got, want)
-		}
-		got, err = nodes[1].take(want.PrivateID)
-		tr.must("Take", err)
-		if !sameRecord(got, want) {
-			tr.Errorf("Take: got %+v, want %+v", got, want)
-		}
+func logJoinIsDegraded(tr *trial) {
+	n, heal := tr.cut()
+	peer := tr.node().joinLog(tr.namespace(), ample)
+	m := &logMember{member: &member{node: n, topic: peer.topic, inbox: newMailbox()}}
+	err := n.callWithin(patience/5, func(ctx context.Context) error { return m.enter(ctx, ample) })
+	if m.log == nil || !errors.Is(err, adapter.ErrDegraded) {
+		tr.Fatalf("JoinRecoverable without the backend: got a link %t with error %v, want one with ErrDegraded", m.log != nil, err)
 	}
+	m.publish(event(m.topic, 1)) // may be lost
+	heal()
+	first := m.untilBack(2)
+	start := m.log.Start()
+	if start == "" {
+		tr.Fatal("Start is empty although broadcasts arrive")
+	}
+	if numbers, err := m.missed(start); err != nil || len(numbers) == 0 || numbers[0] != numberOf(first) {
+		tr.Errorf("deliveries began with broadcast %d, and behind Start the log has %d, and ends with %v", numberOf(first), numbers, err)
+	}
+	peer.publish(event(peer.topic, last))
+	m.until(last)
+	peer.until(last)
 }
 
-func sameRecord(got, want *adapter.Record) bool {
-	g, w := *got, *want
-	g.Rooms, w.Rooms = slices.Sorted(slices.Values(g.Rooms)), slices.Sorted(slices.Values(w.Rooms))
-	if len(g.Data) == 0 && len(w.Data) == 0 {
-		g.Data, w.Data = nil, nil
-	}
-	return reflect.DeepEqual(g, w)
-}
-
-func findLeavesIt(tr *trial) {
-	m := tr.logged(1, ample)[0]
-	offset := m.tellEach(1)[0].Offset
-	m.save("p")
-	for _, asked := range []string{offset, "made up", offset, ""} {
-		_, err := m.find("p", asked)
-		if asked == offset {
-			m.wants("Find", err, nil)
-		} else {
-			m.wants("Find", err, adapter.ErrNoOffset)
+// untilBack publishes broadcasts with that number until the first one arrives.
+func (m *logMember) untilBack(number uint32) *adapter.Message {
+	m.Helper()
+	const pause = 50 * time.Millisecond
+	for range patience / pause {
+		m.publish(event(m.topic, number))
+		if message, ok := m.inbox.take(pause); ok {
+			return message
 		}
 	}
-	_, err := m.find("another", offset)
-	m.wants("Find of another record", err, adapter.ErrNoRecord)
-	_, err = m.take("p")
-	m.wants("Take", err, nil)
-}
-
-func takenOnce(tr *trial) {
-	nodes := tr.logged(2, ample)
-	offset := nodes[0].tellEach(1)[0].Offset
-	for _, id := range []string{"p1", "p2", "p3", "p4", "p5"} {
-		nodes[0].save(id)
-		var results []<-chan error
-		for i := range 6 {
-			results = append(results, tr.start(func() error {
-				_, err := nodes[i%2].take(id)
-				return err
-			}))
-		}
-		wins := 0
-		for _, result := range results {
-			err := tr.await(result, 2*patience)
-			if err == nil {
-				wins++
-			} else if !errors.Is(err, adapter.ErrNoRecord) {
-				tr.Errorf("Take: got %v, want ErrNoRecord", err)
-			}
-		}
-		if wins != 1 {
-			tr.Errorf("%d calls got the record, want one", wins)
-		}
-		_, err := nodes[1].find(id, offset)
-		nodes[1].wants("Find after Take", err, adapter.ErrNoRecord)
-	}
-}
-
-func recordOfItsTopic(tr *trial) {
-	n := tr.node()
-	m, elsewhere := n.joinLog(tr.namespace(), ample), n.joinLog(tr.namespace(), ample)
-	offset, otherOffset := m.tellEach(1)[0].Offset, elsewhere.tellEach(1)[0].Offset
-	m.save("p")
-	_, err := elsewhere.find("p", otherOffset)
-	m.wants("Find in another topic", err, adapter.ErrNoRecord)
-	_, err = elsewhere.take("p")
-	m.wants("Take in another topic", err, adapter.ErrNoRecord)
-	_, err = m.find("p", offset)
-	m.wants("Find in its topic", err, nil)
-}
-
-func tooLargeRecord(tr *trial) {
-	small := ample
-	small.MaxRecordBytes = 4 << 10
-	m := tr.logged(1, small)[0]
-	offset := m.tellEach(1)[0].Offset
-	large := &adapter.Record{PrivateID: "large", SocketID: "s", Data: []byte(`"` + strings.Repeat("x", 4<<10) + `"`)}
-	err := m.call(func(ctx context.Context) error { return m.log.Save(ctx, large) })
-	m.wants("Save", err, adapter.ErrTooLarge)
-	_, err = m.find("large", offset)
-	m.wants("Find", err, adapter.ErrNoRecord)
-}
-
-func oldestRecordsGo(tr *trial) {
-	few := ample
-	few.MaxRecords = 2
-	m := tr.logged(1, few)[0]
-	offset := m.tellEach(1)[0].Offset
-	for _, id := range []string{"1", "2", "3"} {
-		m.save(id)
-	}
-	for id, want := range map[string]error{"1": adapter.ErrNoRecord, "2": nil, "3": nil} {
-		_, err := m.find(id, offset)
-		m.wants("Find of record "+id+" of 3", err, want)
-	}
-}
-
-func windowEnds(tr *trial) {
-	short := ample
-	short.Window = 2 * time.Second
-	m := tr.logged(1, short)[0]
-	before := time.Now()
-	offset := m.tellEach(1, 2)[0].Offset
-	m.save("p")
-	_, err := m.find("p", offset)
-	if time.Since(before) < short.Window { // else the machine was too slow to tell
-		m.wants("Find within the window", err, nil)
-	}
-	<-time.NewTimer(short.Window + moment).C
-	_, err = m.take("p")
-	m.wants("Take after the window", err, adapter.ErrNoRecord)
-	m.wantGap(offset)
+	m.Fatalf("%s did not hear itself within %v", m.id, patience)
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 var requestChecks = []check{
 	{"Request_Whole", "a request reaches every other node with all that its action uses", requestWhole},
+	{"Request_ToOneNode", "a request with To reaches that node with all that its action uses, and no other", requestToOneNode},
 	{"Request_WithoutAnswer", "a request without an id arrives without one, and so is not answered", requestWithoutAnswer},
 	{"Request_ResponseWhole", "a response arrives with all that answers its action", responseWhole},
 	{"Request_ResponseToTheAsker", "a response reaches the node that asked and no other", responseToTheAsker},
@@ -58,6 +59,26 @@ func requestWhole(tr *trial) {
 			}
 			tr.compareRequests(got.Request, want)
 		}
+	}
+}
+
+func requestToOneNode(tr *trial) {
+	nodes := tr.together(3, tr.namespace())
+	want := asking(adapter.ActionRelease)
+	want.Rooms, want.Packet.Namespace = []string{socketID("AAAA")}, nodes[0].topic
+	nodes[0].publish(&adapter.Message{Kind: adapter.KindRequest, To: nodes[1].id, Request: want})
+	got := nodes[1].next()
+	if got.Kind != adapter.KindRequest || got.Request == nil || got.Request.Action != want.Action {
+		tr.Fatalf("the request to release a socket arrived as kind %d with %+v", got.Kind, got.Request)
+	}
+	tr.compareRequests(got.Request, want)
+	nodes[2].quiet("the request was addressed to another node")
+	answer := &adapter.Response{ID: want.ID, Action: want.Action, Done: true}
+	nodes[1].publish(&adapter.Message{Kind: adapter.KindResponse, To: nodes[0].id, Response: answer})
+	if got := nodes[0].next(); got.Kind != adapter.KindResponse || got.Response == nil {
+		tr.Errorf("the response arrived as kind %d", got.Kind)
+	} else {
+		tr.compareResponses(got.Response, answer)
 	}
 }
 

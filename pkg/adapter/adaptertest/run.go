@@ -22,6 +22,13 @@ type Config struct {
 	// Cut is like New for a node that cannot reach the backend until heal is called.
 	// Without it, what happens while the backend is away is not checked.
 	Cut func(t testing.TB) (a adapter.Adapter, heal func())
+	// Lose is like New for a node whose way to the backend lose takes away and heal
+	// gives back. Without it, what an adapter.Watcher says of an outage is not checked.
+	Lose func(t testing.TB) (a adapter.Adapter, lose, heal func())
+	// Small is like New for a node whose log keeps at most the newest 256 KiB, or 30
+	// broadcasts. It is for an adapter.RecoveryStore with bounds of its own, which are
+	// then not held to those of a Retention.
+	Small func(t testing.TB) adapter.Adapter
 	// OrderPerSelection is for a backend that carries a sender's messages on several
 	// ways, each in order, such as the channels of a Redis Cluster: only those of one
 	// kind and action, to the same rooms and the same node, are then held to the order
@@ -38,16 +45,20 @@ type check struct {
 
 // checksOf are all rules that concern an adapter, in the order in which they run.
 func checksOf(a adapter.Adapter) []check {
+	all := commonChecks()
 	if _, ok := a.(adapter.RecoveryStore); ok {
-		return append(commonChecks(), recoveryChecks...)
+		all = append(all, recoveryChecks()...)
 	}
-	return commonChecks()
+	if _, ok := a.(adapter.TotalOrder); ok {
+		all = append(all, totalOrderChecks...)
+	}
+	return all
 }
 
 // commonChecks are the rules for every adapter.
 func commonChecks() []check {
 	return slices.Concat(deliveryChecks, addressChecks, joinChecks, publishChecks, closeChecks,
-		contentChecks, requestChecks, roomChecks, outageChecks)
+		contentChecks, requestChecks, roomChecks, outageChecks, watchChecks)
 }
 
 // Run checks the backend, each rule in a subtest. It takes some seconds. It must

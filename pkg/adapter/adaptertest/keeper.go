@@ -1,0 +1,96 @@
+package adaptertest
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+// keeperChecks are for links that are an adapter.RecordKeeper.
+var keeperChecks = []check{
+	{"Keeper_RenewKeeps", "a renewed record is kept for another window, the others are not", renewKeeps},
+	{"Keeper_RenewOfMissing", "Renew leaves out what is not there, without an error, and does not bring it back", renewOfMissing},
+	{"Keeper_Forget", "Forget removes a record on every node; it is no error that there is none", forgetRemoves},
+	{"Keeper_OutlivesItsNode", "a record is there when the node that has saved it is gone", outlivesItsNode},
+}
+
+// keeping joins a namespace, or skips the check if records do not outlive nodes.
+func (n *node) keeping(namespace string, r adapter.Retention) (*logMember, adapter.RecordKeeper) {
+	n.Helper()
+	m := n.joinLog(namespace, r)
+	keeper, ok := m.log.(adapter.RecordKeeper)
+	if !ok {
+		n.Skip("the link does not implement adapter.RecordKeeper: its records end with their node")
+	}
+	return m, keeper
+}
+
+// renew ends the check if Renew fails.
+func (m *logMember) renew(keeper adapter.RecordKeeper, privateIDs ...string) {
+	m.Helper()
+	m.must("Renew", m.call(func(ctx context.Context) error { return keeper.Renew(ctx, privateIDs) }))
+}
+
+func renewKeeps(tr *trial) {
+	short := ample
+	short.Window = 2 * time.Second
+	m, keeper := tr.node().keeping(tr.namespace(), short)
+	m.save("renewed")
+	m.save("left")
+	saved := time.Now()
+	<-time.NewTimer(short.Window / 2).C
+	before := time.Now()
+	m.renew(keeper, "never was", "renewed")
+	<-time.NewTimer(time.Until(saved.Add(short.Window + moment))).C
+	_, err := m.take("left")
+	m.wants("Take of what was not renewed", err, adapter.ErrNoRecord)
+	_, err = m.take("renewed")
+	if time.Since(before) < short.Window { // else the machine was too slow to tell
+		m.wants("Take of what was renewed", err, nil)
+	}
+}
+
+func renewOfMissing(tr *trial) {
+	const many = 2000
+	m, keeper := tr.node().keeping(tr.namespace(), ample)
+	m.save("taken")
+	_, err := m.take("taken")
+	m.wants("Take", err, nil)
+	ids := []string{"taken", "日本", "", "a b\r\nc"}
+	for i := range many {
+		ids = append(ids, "id "+strconv.Itoa(i))
+	}
+	m.renew(keeper, ids...)
+	m.renew(keeper)
+	for _, id := range ids[:5] {
+		_, err := m.take(id)
+		m.wants("Take of "+strconv.Quote(id), err, adapter.ErrNoRecord)
+	}
+}
+
+func forgetRemoves(tr *trial) {
+	namespace := tr.namespace()
+	m, _ := tr.node().keeping(namespace, ample)
+	other, keeper := tr.node().keeping(namespace, ample)
+	offset := m.tellEach(1)[0].Offset
+	m.save("p")
+	m.save("q")
+	for _, id := range []string{"p", "p", "never was"} {
+		tr.must("Forget", other.call(func(ctx context.Context) error { return keeper.Forget(ctx, id) }))
+		_, err := m.find(id, offset)
+		m.wants("Find after Forget", err, adapter.ErrNoRecord)
+	}
+	_, err := m.find("q", offset)
+	m.wants("Find of another record", err, nil)
+}
+
+func outlivesItsNode(tr *trial) {
+	namespace := tr.namespace()
+	gone, _ := tr.node().keeping(namespace, ample)
+	gone.save("p")
+	tr.must("Close", gone.close())
+	_, err := tr.node().joinLog(namespace, ample).take("p")
+	gone.wants("Take on another node", err, nil)
+}
