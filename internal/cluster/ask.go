@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -12,7 +13,7 @@ import (
 // Broadcast it does not wait, and fails with the same errors.
 func (t *Topic) Tell(ctx context.Context, r *adapter.Request) error {
 	r.ID = ""
-	return t.request(ctx, r)
+	return t.request(ctx, "", r)
 }
 
 // Ask is Begin, and Wait if that succeeds.
@@ -32,6 +33,44 @@ func (t *Topic) Ask(ctx context.Context, r *adapter.Request, receive func(*adapt
 // Begin fails with ErrClosed, the cause of ctx's end, or one of Broadcast's errors;
 // there is no call then.
 func (t *Topic) Begin(ctx context.Context, r *adapter.Request, receive func(*adapter.Response)) (*Call, error) {
+	c, err := t.open(ctx, r, receive)
+	if err != nil {
+		return nil, err
+	}
+	members := t.node.members.in(t.namespace)
+	c.tally, c.counter = newTally(r.Action, members), t.counter
+	if len(members) == 0 && t.counter == nil && reads(r.Action) {
+		return c, nil
+	}
+	if err := t.request(ctx, "", r); err != nil {
+		t.node.calls.remove(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// AskNode is Ask for one node alone. It fails with a *PartialError that wraps
+// ErrNodeLost, at once if node is no live member that has announced the namespace.
+func (t *Topic) AskNode(ctx context.Context, node adapter.NodeID, r *adapter.Request, receive func(*adapter.Response)) error {
+	c, err := t.open(ctx, r, receive)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(t.node.members.in(t.namespace), node) {
+		t.node.calls.remove(c)
+		return &PartialError{Missing: []adapter.NodeID{node}, Err: ErrNodeLost}
+	}
+	c.tally = newTally(r.Action, []adapter.NodeID{node})
+	if err := t.request(ctx, node, r); err != nil {
+		t.node.calls.remove(c)
+		return err
+	}
+	return c.Wait(ctx)
+}
+
+// open registers a call, so that members which end from here on are told of, and so
+// are the first answers.
+func (t *Topic) open(ctx context.Context, r *adapter.Request, receive func(*adapter.Response)) (*Call, error) {
 	if err := t.ended(ctx); err != nil {
 		return nil, fmt.Errorf("cluster: request in %q: %w", t.namespace, err)
 	}
@@ -41,17 +80,7 @@ func (t *Topic) Begin(ctx context.Context, r *adapter.Request, receive func(*ada
 		r.Timeout = max(time.Until(deadline), 1)
 	}
 	c.deadline = time.Now().Add(r.Timeout)
-	// Members that end from here on are told of, and so are the first answers.
 	t.node.calls.add(c)
-	members := t.node.members.in(t.namespace)
-	c.tally = newTally(r.Action, members)
-	if len(members) == 0 && t.counter == nil && reads(r.Action) {
-		return c, nil
-	}
-	if err := t.request(ctx, r); err != nil {
-		t.node.calls.remove(c)
-		return nil, err
-	}
 	return c, nil
 }
 
@@ -77,8 +106,9 @@ func (t *Topic) Count(ctx context.Context) (int, error) {
 	return max(known, nodes), nil
 }
 
-func (t *Topic) request(ctx context.Context, r *adapter.Request) error {
-	m := &adapter.Message{From: t.node.id, Kind: adapter.KindRequest, Request: r}
+// request publishes r for one node, or for all when to is empty.
+func (t *Topic) request(ctx context.Context, to adapter.NodeID, r *adapter.Request) error {
+	m := &adapter.Message{From: t.node.id, To: to, Kind: adapter.KindRequest, Request: r}
 	if err := t.link.Publish(ctx, m); err != nil {
 		return fmt.Errorf("cluster: request in %q: %w", t.namespace, err)
 	}

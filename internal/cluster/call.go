@@ -18,8 +18,9 @@ type Call struct {
 	id       string
 	receive  func(*adapter.Response)
 	tally    *tally
-	away     bool      // the backend was not reached when the call began
-	deadline time.Time // the nodes answer until then
+	counter  adapter.NodeCounter // nil if all who are to answer have names
+	away     bool                // the backend was not reached when the call began
+	deadline time.Time           // the nodes answer until then
 
 	mu     sync.Mutex
 	events []event
@@ -75,11 +76,11 @@ func (c *Call) Wait(ctx context.Context) error {
 // countUnnamed notes how many nodes without a name are to answer. The members are
 // looked at first, so that one which comes in between is among the rest.
 func (c *Call) countUnnamed(ctx context.Context) error {
-	if c.topic.counter == nil || changes(c.tally.action) {
+	if c.counter == nil || changes(c.tally.action) {
 		return nil
 	}
 	members := c.topic.node.members.in(c.topic.namespace)
-	nodes, err := c.topic.counter.CountNodes(ctx)
+	nodes, err := c.counter.CountNodes(ctx)
 	if err != nil {
 		return fmt.Errorf("cluster: count the nodes of %q: %w", c.topic.namespace, err)
 	}

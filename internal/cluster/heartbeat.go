@@ -129,7 +129,7 @@ func (n *Node) check(now time.Time) {
 func (n *Node) say(ctx context.Context, kind adapter.Kind, to adapter.NodeID) {
 	m := &adapter.Message{From: n.id, To: to, Kind: kind}
 	if kind != adapter.KindGoodbye {
-		m.Heartbeat = &adapter.Heartbeat{Tag: n.Tag(), Namespaces: n.namespaces()}
+		m.Heartbeat = &adapter.Heartbeat{Tag: n.Tag(), Namespaces: n.namespaces(), Application: n.options.Application}
 	}
 	if to == "" {
 		n.heartbeat.next = time.Now().Add(n.options.HeartbeatInterval)
@@ -156,6 +156,7 @@ func (n *Node) receive(m *adapter.Message) {
 	if n.members.heard(m.From, m.Heartbeat) {
 		n.options.Logger.Info("cluster: member has come", "member", m.From)
 	}
+	n.strangers.heard(n, m.From, m.Heartbeat.Application)
 	n.calls.remains(m.From, m.Heartbeat.Namespaces)
 	clash := m.Heartbeat.Tag == n.Tag()
 	if m.Kind == adapter.KindHello || (clash && n.id < m.From) {

@@ -28,6 +28,7 @@ type Node struct {
 	link     adapter.Link // of membersTopic
 
 	heartbeat heartbeat
+	strangers strangers
 	ctx       context.Context // ends when Close begins
 	stop      context.CancelFunc
 	running   sync.WaitGroup // heartbeat's goroutine

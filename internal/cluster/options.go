@@ -26,9 +26,23 @@ type Options struct {
 	// Recovery is what the adapter keeps for clients that come back; it is then an
 	// adapter.RecoveryStore. Nil means that nothing is kept.
 	Recovery *adapter.Retention
+	// Application is the program that the node runs, which the other nodes hear. A
+	// member with another one is warned of. Empty: it says nothing, and warns of none.
+	Application string
 	// Logger receives what happens to members and to the backend. Nil means
 	// slog.Default().
 	Logger *slog.Logger
+}
+
+// log returns the store whose log carries the broadcasts, with what it is to keep
+// besides, or nil if they travel by themselves.
+func (o *Options) log() (adapter.RecoveryStore, adapter.Retention) {
+	if o.Recovery != nil {
+		store, _ := o.Adapter.(adapter.RecoveryStore) // by withDefaults it is one
+		return store, *o.Recovery
+	}
+	store, _ := o.Adapter.(adapter.TotalOrder)
+	return store, adapter.Retention{}
 }
 
 func (o Options) withDefaults() (Options, error) {

@@ -8,6 +8,9 @@ import (
 // maxTag is the largest tag: it has 24 bits.
 const maxTag = 1<<24 - 1
 
+// idLength is how many characters the ids have that end in a tag.
+const idLength = 20
+
 // drawTag returns a random tag for which taken is false.
 func drawTag(taken func(uint32) bool) uint32 {
 	for {

@@ -20,14 +20,15 @@ type Topic struct {
 
 	// What follows is set before Join returns, and not to be read by receive.
 	link     adapter.Link
-	recovery adapter.RecoveryLink // link, with Options.Recovery
+	log      adapter.RecoveryLink // link, if broadcasts are delivered by its log
 	observer adapter.RoomObserver // nil for a link that carries every broadcast anyway
 	counter  adapter.NodeCounter  // nil for a link whose nodes all send heartbeats
 }
 
 // Join connects namespace to the same one of the other nodes, whose messages are
-// passed to h. With Options.Recovery its broadcasts are kept. Join waits no longer
-// than ctx and JoinTimeout.
+// passed to h. With Options.Recovery its broadcasts are kept. With that, and with an
+// adapter.TotalOrder, they come back to this node too. Join waits no longer than ctx
+// and JoinTimeout.
 //
 // If the backend did not confirm in time, Join returns a working Topic together
 // with an error that wraps adapter.ErrDegraded. With any other error, such as
@@ -55,12 +56,11 @@ func (n *Node) Join(ctx context.Context, namespace string, h Handler) (*Topic, e
 
 // connect sets the topic's link, if it returns one, and what the link is able to.
 func (t *Topic) connect(ctx context.Context) (err error) {
-	o := t.node.options
-	if o.Recovery == nil {
-		t.link, err = o.Adapter.Join(ctx, t.namespace, t.node.id, t.receive)
-	} else if store, ok := o.Adapter.(adapter.RecoveryStore); ok { // by withDefaults it is one
-		t.recovery, err = store.JoinRecoverable(ctx, t.namespace, t.node.id, *o.Recovery, t.receive)
-		t.link = t.recovery
+	if store, retention := t.node.options.log(); store != nil {
+		t.log, err = store.JoinRecoverable(ctx, t.namespace, t.node.id, retention, t.receive)
+		t.link = t.log
+	} else {
+		t.link, err = t.node.options.Adapter.Join(ctx, t.namespace, t.node.id, t.receive)
 	}
 	if t.link == nil {
 		return err
@@ -73,7 +73,16 @@ func (t *Topic) connect(ctx context.Context) (err error) {
 
 // Recovery returns the link to what is kept for clients that come back, or nil
 // without Options.Recovery.
-func (t *Topic) Recovery() adapter.RecoveryLink { return t.recovery }
+func (t *Topic) Recovery() adapter.RecoveryLink {
+	if t.node.options.Recovery == nil {
+		return nil
+	}
+	return t.log
+}
+
+// Returns says whether what this node broadcasts comes back to its own Handler, in
+// one order with the others' broadcasts. Otherwise the node serves its sockets itself.
+func (t *Topic) Returns() bool { return t.log != nil }
 
 // degraded makes sure that err wraps adapter.ErrDegraded: a link that exists
 // connects by itself, whatever the wait for it ended with.
@@ -135,11 +144,17 @@ func (t *Topic) receive(m *adapter.Message) {
 			m.Offset = "" // of a log that this node does not ask
 		}
 		t.handler.Broadcast(m.Broadcast, m.Offset)
-	case m.Kind == adapter.KindRequest && m.Request != nil:
+	case m.Kind == adapter.KindRequest && m.Request != nil && t.concerns(m):
 		t.handler.Request(m.Request, t.answer(m.From, m.Request))
 	case m.Kind == adapter.KindResponse && m.Response != nil:
 		t.node.calls.answered(m.From, m.Response)
 	}
+}
+
+// concerns says whether a request is this node's to serve. ActionRelease ends a
+// client's session: who means that says whom it means.
+func (t *Topic) concerns(m *adapter.Message) bool {
+	return m.Request.Action != adapter.ActionRelease || m.To == t.node.id
 }
 
 // claim tells the link which ids are those of this node's sockets.

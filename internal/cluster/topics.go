@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
@@ -38,6 +39,14 @@ func (n *Node) namespaces() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// Owns says whether a socket's id ends in a tag that is or was this node's: the links
+// have been told of such ids by SocketIDs.
+func (n *Node) Owns(id string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(id) == idLength && slices.ContainsFunc(n.suffixes, func(suffix string) bool { return strings.HasSuffix(id, suffix) })
 }
 
 // settleTag draws another tag if an older member has this node's. Of two nodes
