@@ -66,12 +66,11 @@ var recoveryFaults = map[string]func() fault{
 		}
 	}),
 	"Recovery_SavedAgain": onLog(func(l *fixtureLog) {
-		saved, save := map[string]bool{}, l.save
+		save := l.save
 		l.save = func(ctx context.Context, r *adapter.Record) error {
-			if saved[r.PrivateID] {
+			if !r.First && l.owner(r.PrivateID) == r.Incarnation {
 				return nil
 			}
-			saved[r.PrivateID] = true
 			return save(ctx, r)
 		}
 	}),
@@ -86,6 +85,25 @@ var recoveryFaults = map[string]func() fault{
 		}
 	}),
 	"Keeper_Forget": onLog(func(l *fixtureLog) { l.forget = func(context.Context, string) error { return nil } }),
+	"Keeper_LateSave": onLog(func(l *fixtureLog) {
+		forgotten, forget := map[string]bool{}, l.forget
+		l.forget = func(ctx context.Context, id string) error {
+			forgotten[id] = true
+			return forget(ctx, id)
+		}
+		l.save = func(ctx context.Context, r *adapter.Record) error {
+			revived := *r
+			revived.First = r.First || l.owner(r.PrivateID) == "" && !forgotten[r.PrivateID]
+			return l.saveOwn(ctx, &revived)
+		}
+	}),
+	"Keeper_OtherIncarnation": onLog(func(l *fixtureLog) {
+		l.save = func(ctx context.Context, r *adapter.Record) error {
+			forced := *r
+			forced.First = r.First || l.owner(r.PrivateID) != ""
+			return l.saveOwn(ctx, &forced)
+		}
+	}),
 	"Keeper_OutlivesItsNode": onLog(func(l *fixtureLog) {
 		closeThis := l.close
 		l.close = func(ctx context.Context) error {
@@ -97,7 +115,15 @@ var recoveryFaults = map[string]func() fault{
 	"TotalOrder_OwnComeBack": onLog(func(l *fixtureLog) {
 		deliver := l.deliver
 		l.deliver = func(m *adapter.Message) {
-			if m.From != l.self || l.retention != (adapter.Retention{}) {
+			if m.From != l.self || l.retention != (adapter.Retention{}) || numberOf(m) < 50 {
+				deliver(m)
+			}
+		}
+	}),
+	"TotalOrder_OwnChangesComeBack": onLog(func(l *fixtureLog) {
+		deliver := l.deliver
+		l.deliver = func(m *adapter.Message) {
+			if m.Request == nil || m.From != l.self {
 				deliver(m)
 			}
 		}
@@ -161,7 +187,7 @@ func keepVolatile(l *fixtureLog) {
 func echoOtherKinds(l *fixtureLog) {
 	publish := l.publish
 	l.publish = func(ctx context.Context, m *adapter.Message) error {
-		if m.Kind != adapter.KindBroadcast && m.To == "" {
+		if m.Heartbeat != nil && m.To == "" {
 			l.deliver(m.Clone())
 		}
 		return publish(ctx, m)
@@ -246,4 +272,12 @@ func findAnywhere() fault {
 			return r, err
 		}
 	}}
+}
+
+// owner returns whose record the store has, as an incarnation.
+func (l *fixtureLog) owner(privateID string) string {
+	t := l.fixture.tombs
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.live[l.topic+privateID]
 }

@@ -18,6 +18,7 @@ import (
 // or lose it.
 type fixture struct {
 	hub   *memory.Adapter
+	tombs *tombs // of all nodes
 	delay time.Duration
 	fault fault
 
@@ -31,9 +32,12 @@ type fixture struct {
 
 // fixtureConfig is a backend of fixtures, spoilt by the fault that spoil returns.
 func fixtureConfig(spoil func() fault) Config {
-	hub, fault := memory.New(), spoil()
+	hub, buried, fault := memory.New(), &tombs{live: map[string]string{}}, spoil()
 	node := func(delay time.Duration, state adapter.State) *fixture {
-		return &fixture{hub: hub, delay: delay, fault: fault, joins: map[string]int{}, status: adapter.Status{State: state}}
+		return &fixture{
+			hub: hub, tombs: buried, delay: delay, fault: fault,
+			joins: map[string]int{}, status: adapter.Status{State: state},
+		}
 	}
 	return Config{
 		New:     func(testing.TB) adapter.Adapter { return node(0, adapter.Up) },

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/packet"
 )
 
 // fixtureLog does what its functions say, so that a fault may replace some.
@@ -34,6 +35,10 @@ type fixtureLog struct {
 	behind string // the newest broadcast that was not delivered
 }
 
+// ordered is the namespace of a broadcast that holds a request in its place in the
+// order.
+const ordered = "a request in the fixture's order"
+
 func (f *fixture) JoinRecoverable(ctx context.Context, topic string, self adapter.NodeID, r adapter.Retention, deliver func(*adapter.Message)) (adapter.RecoveryLink, error) {
 	l := &fixtureLog{fixture: f, topic: topic, self: self, retention: r, deliver: deliver}
 	if f.fault.retain != nil {
@@ -45,7 +50,7 @@ func (f *fixture) JoinRecoverable(ctx context.Context, topic string, self adapte
 	}
 	l.RecoveryLink, l.behind = inner, inner.Start()
 	l.publish, l.close = l.send, inner.Close
-	l.save, l.find, l.take = inner.Save, inner.Find, inner.Take
+	l.save, l.find, l.take = l.saveOwn, inner.Find, l.takeOnce
 	l.renew, l.forget = l.saveAgain, l.takeAway
 	l.missed, l.start, l.compare = inner.Missed, l.began, inner.Compare
 	if f.fault.logged != nil {
@@ -60,7 +65,7 @@ func (f *fixture) JoinRecoverable(ctx context.Context, topic string, self adapte
 // receive passes on what comes while the backend is there.
 func (l *fixtureLog) receive(m *adapter.Message) {
 	if l.fixture.reached() {
-		l.deliver(m)
+		l.deliver(unwrap(m))
 		return
 	}
 	l.mu.Lock()
@@ -74,7 +79,26 @@ func (l *fixtureLog) send(ctx context.Context, m *adapter.Message) error {
 	if !l.fixture.reached() {
 		return nil // lost
 	}
+	if r := m.Request; m.To == "" && r != nil && r.Action <= adapter.ActionDisconnect {
+		m = wrap(m)
+	}
 	return l.RecoveryLink.Publish(ctx, m)
+}
+
+func wrap(m *adapter.Message) *adapter.Message {
+	data, _ := m.MarshalBinary()
+	b := &adapter.Broadcast{Volatile: true, Packet: packet.Packet{Namespace: ordered, Data: data}}
+	return &adapter.Message{Kind: adapter.KindBroadcast, Broadcast: b}
+}
+
+func unwrap(m *adapter.Message) *adapter.Message {
+	if m.Broadcast == nil || m.Broadcast.Packet.Namespace != ordered {
+		return m
+	}
+	inside := &adapter.Message{}
+	_ = inside.UnmarshalBinary(m.Broadcast.Packet.Data)
+	inside.From = m.From
+	return inside
 }
 
 // began is Start.
@@ -85,6 +109,37 @@ func (l *fixtureLog) began() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.behind
+}
+
+// tombs are the records that were taken or forgotten, with their incarnations, of
+// all topics of a backend.
+type tombs struct {
+	mu   sync.Mutex
+	live map[string]string // incarnation by topic and private id; empty for a tomb
+}
+
+// saveOwn is Save: not for a record that was taken, or is another incarnation's.
+func (l *fixtureLog) saveOwn(ctx context.Context, r *adapter.Record) error {
+	t := l.fixture.tombs
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if owner, known := t.live[l.topic+r.PrivateID]; known && owner != r.Incarnation && !r.First {
+		return adapter.ErrTaken
+	}
+	err := l.RecoveryLink.Save(ctx, r)
+	if err == nil {
+		t.live[l.topic+r.PrivateID] = r.Incarnation
+	}
+	return err
+}
+
+// takeOnce is Take.
+func (l *fixtureLog) takeOnce(ctx context.Context, privateID string) (*adapter.Record, error) {
+	t := l.fixture.tombs
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.live[l.topic+privateID] = ""
+	return l.RecoveryLink.Take(ctx, privateID)
 }
 
 // saveAgain is Renew.
@@ -106,7 +161,7 @@ func (l *fixtureLog) saveAgain(ctx context.Context, privateIDs []string) error {
 
 // takeAway is Forget.
 func (l *fixtureLog) takeAway(ctx context.Context, privateID string) error {
-	if _, err := l.RecoveryLink.Take(ctx, privateID); !errors.Is(err, adapter.ErrNoRecord) {
+	if _, err := l.takeOnce(ctx, privateID); !errors.Is(err, adapter.ErrNoRecord) {
 		return err
 	}
 	return nil

@@ -12,7 +12,9 @@ import (
 var keeperChecks = []check{
 	{"Keeper_RenewKeeps", "a renewed record is kept for another window, the others are not", renewKeeps},
 	{"Keeper_RenewOfMissing", "Renew leaves out what is not there, without an error, and does not bring it back", renewOfMissing},
-	{"Keeper_Forget", "Forget removes a record on every node; it is no error that there is none", forgetRemoves},
+	{"Keeper_Forget", "Forget removes a record on every node, which cannot be saved later; it is no error that there is none", forgetRemoves},
+	{"Keeper_LateSave", "what is saved of a socket whose record was taken is ErrTaken, and brings nothing back", lateSave},
+	{"Keeper_OtherIncarnation", "what is saved of a socket that another one has taken the place of is ErrTaken, and the other's record stays", otherIncarnation},
 	{"Keeper_OutlivesItsNode", "a record is there when the node that has saved it is gone", outlivesItsNode},
 }
 
@@ -72,18 +74,54 @@ func renewOfMissing(tr *trial) {
 
 func forgetRemoves(tr *trial) {
 	namespace := tr.namespace()
-	m, _ := tr.node().keeping(namespace, ample)
-	other, keeper := tr.node().keeping(namespace, ample)
+	m, keeper := tr.node().keeping(namespace, ample)
+	other := tr.node().joinLog(namespace, ample)
 	offset := m.tellEach(1)[0].Offset
 	m.save("p")
 	m.save("q")
 	for _, id := range []string{"p", "p", "never was"} {
-		tr.must("Forget", other.call(func(ctx context.Context) error { return keeper.Forget(ctx, id) }))
-		_, err := m.find(id, offset)
+		m.forget(keeper, id)
+		_, err := other.find(id, offset)
 		m.wants("Find after Forget", err, adapter.ErrNoRecord)
 	}
-	_, err := m.find("q", offset)
+	late := &adapter.Record{PrivateID: "p", SocketID: "s", Incarnation: "first"}
+	m.wants("Save of what was forgotten", m.saveAs(late), adapter.ErrTaken)
+	_, err := other.find("q", offset)
 	m.wants("Find of another record", err, nil)
+}
+
+// forget ends the check if Forget fails.
+func (m *logMember) forget(keeper adapter.RecordKeeper, privateID string) {
+	m.Helper()
+	m.must("Forget", m.call(func(ctx context.Context) error { return keeper.Forget(ctx, privateID) }))
+}
+
+func lateSave(tr *trial) {
+	namespace := tr.namespace()
+	m, _ := tr.node().keeping(namespace, ample)
+	other := tr.node().joinLog(namespace, ample)
+	m.save("p")
+	_, err := other.take("p")
+	m.wants("Take", err, nil)
+	late := &adapter.Record{PrivateID: "p", SocketID: "s", Incarnation: "first"}
+	m.wants("Save of what was taken", m.saveAs(late), adapter.ErrTaken)
+	_, err = other.take("p")
+	m.wants("a second Take", err, adapter.ErrNoRecord)
+}
+
+func otherIncarnation(tr *trial) {
+	namespace := tr.namespace()
+	m, _ := tr.node().keeping(namespace, ample)
+	other := tr.node().joinLog(namespace, ample)
+	m.save("p")
+	_, err := other.take("p")
+	m.wants("Take", err, nil)
+	want := &adapter.Record{PrivateID: "p", SocketID: "s", Incarnation: "second", First: true, Rooms: []string{"r"}}
+	m.wants("Save of the second", other.saveAs(want), nil)
+	m.wants("Save of the first", m.saveAs(&adapter.Record{PrivateID: "p", SocketID: "s", Incarnation: "first"}), adapter.ErrTaken)
+	if got, err := m.take("p"); err != nil || !sameRecord(got, want) {
+		tr.Errorf("Take: got %+v and %v, want %+v", got, err, want)
+	}
 }
 
 func outlivesItsNode(tr *trial) {

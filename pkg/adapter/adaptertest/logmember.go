@@ -96,12 +96,14 @@ func (m *logMember) wantGap(offset string) {
 	}
 }
 
-// save keeps a record of that private session id.
+// save keeps a first record of that private session id.
 func (m *logMember) save(privateID string) {
 	m.Helper()
-	m.must("Save", m.call(func(ctx context.Context) error {
-		return m.log.Save(ctx, &adapter.Record{PrivateID: privateID, SocketID: "s"})
-	}))
+	m.must("Save", m.saveAs(&adapter.Record{PrivateID: privateID, SocketID: "s", Incarnation: "first", First: true}))
+}
+
+func (m *logMember) saveAs(r *adapter.Record) error {
+	return m.call(func(ctx context.Context) error { return m.log.Save(ctx, r) })
 }
 
 func (m *logMember) find(privateID, offset string) (r *adapter.Record, err error) {

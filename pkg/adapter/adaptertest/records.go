@@ -1,7 +1,6 @@
 package adaptertest
 
 import (
-	"context"
 	"errors"
 	"reflect"
 	"slices"
@@ -28,10 +27,11 @@ func recordIsWhole(tr *trial) {
 	nodes := tr.logged(2, ample)
 	offset := nodes[0].tellEach(1)[0].Offset
 	for _, want := range []*adapter.Record{
-		{PrivateID: "bare", SocketID: "s1", Node: nodes[0].id, Since: nodes[0].log.Start(), Rooms: []string{"s1"}},
-		{PrivateID: "full 日本", SocketID: "s2", Node: nodes[0].id, Since: offset, Rooms: []string{"s2", "a#b", "日本", ""}, Data: []byte(`{"é":[null,1.5]}`)},
+		{PrivateID: "bare", SocketID: "s1", Node: nodes[0].id, Incarnation: "i", Since: nodes[0].log.Start(), Rooms: []string{"s1"}},
+		{PrivateID: "full 日本", SocketID: "s2", Node: nodes[0].id, Incarnation: "0123456789abcdef", Since: offset, Rooms: []string{"s2", "a#b", "日本", ""}, Data: []byte(`{"é":[null,1.5]}`)},
 	} {
-		tr.must("Save", nodes[0].call(func(ctx context.Context) error { return nodes[0].log.Save(ctx, want) }))
+		want.First = true
+		tr.must("Save", nodes[0].saveAs(want))
 		got, err := nodes[1].find(want.PrivateID, offset)
 		tr.must("Find", err)
 		if !sameRecord(got, want) {
@@ -47,6 +47,7 @@ func recordIsWhole(tr *trial) {
 
 func sameRecord(got, want *adapter.Record) bool {
 	g, w := *got, *want
+	g.First, w.First = false, false // it is for Save
 	g.Rooms, w.Rooms = slices.Sorted(slices.Values(g.Rooms)), slices.Sorted(slices.Values(w.Rooms))
 	if len(g.Data) == 0 && len(w.Data) == 0 {
 		g.Data, w.Data = nil, nil
@@ -104,10 +105,12 @@ func takenOnce(tr *trial) {
 func savedAgain(tr *trial) {
 	nodes := tr.logged(2, ample)
 	for round, m := range []*logMember{nodes[0], nodes[0], nodes[1], nodes[0]} {
+		replaces := round == 1
 		want := &adapter.Record{PrivateID: "p", SocketID: "s", Rooms: []string{"s", "room " + strconv.Itoa(round)}}
-		tr.must("Save", m.call(func(ctx context.Context) error { return m.log.Save(ctx, want) }))
+		want.Incarnation, want.First = "after "+strconv.Itoa(max(round, 1)), !replaces
+		tr.must("Save", m.saveAs(want))
 		if round == 0 {
-			continue // the next one replaces it
+			continue
 		}
 		if got, err := nodes[1].take("p"); err != nil || !sameRecord(got, want) {
 			tr.Errorf("Take after Save %d: got %+v and %v, want %+v", round, got, err, want)
@@ -135,10 +138,9 @@ func tooLargeRecord(tr *trial) {
 	small.MaxRecordBytes = 4 << 10
 	m := tr.logged(1, small)[0]
 	offset := m.tellEach(1)[0].Offset
-	large := &adapter.Record{PrivateID: "large", SocketID: "s", Data: []byte(`"` + strings.Repeat("x", 4<<10) + `"`)}
-	err := m.call(func(ctx context.Context) error { return m.log.Save(ctx, large) })
-	m.wants("Save", err, adapter.ErrTooLarge)
-	_, err = m.find("large", offset)
+	large := &adapter.Record{PrivateID: "large", SocketID: "s", Incarnation: "first", First: true, Data: []byte(`"` + strings.Repeat("x", 4<<10) + `"`)}
+	m.wants("Save", m.saveAs(large), adapter.ErrTooLarge)
+	_, err := m.find("large", offset)
 	m.wants("Find", err, adapter.ErrNoRecord)
 }
 
