@@ -11,7 +11,7 @@ import (
 )
 
 func TestAllocations_PerBroadcast(t *testing.T) {
-	l, m, o := idleLink("/", "room1"), sample(), newOutgoing()
+	l, m, o := interestedLink("/", "room1"), sample(), newOutgoing()
 	encode := func() { o.Body = o.Body[:0]; _ = l.encode(o, m) }
 	encode()
 	a := bus.Arrival{Kind: routeRoom, Channel: o.Channel, Payload: string(o.Body)}
@@ -21,8 +21,8 @@ func TestAllocations_PerBroadcast(t *testing.T) {
 		most float64
 	}{
 		"encode": {encode, 2},
-		"decode": {func() { _, _ = l.openBroadcast(a) }, 9},
-		"own":    {func() { l.self = "self"; _, _ = l.openBroadcast(a); l.self = "another" }, 0},
+		"decode": {func() { _, _ = l.readBroadcast(a) }, 9},
+		"own":    {func() { l.self = "self"; _, _ = l.readBroadcast(a); l.self = "another" }, 0},
 	} {
 		if got := testing.AllocsPerRun(100, c.fn); got > c.most {
 			t.Errorf("%s: %v allocations, want at most %v", name, got, c.most)

@@ -1,13 +1,8 @@
 package redis
 
 import (
-	"errors"
-	"log/slog"
-	"strings"
-
 	"github.com/roomcast/roomcast/internal/msgpack"
 	"github.com/roomcast/roomcast/pkg/adapter"
-	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/bus"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
 
@@ -26,9 +21,6 @@ const (
 	classicExcept = "\xa6except"
 	classicFlags  = "\xa5flags"
 )
-
-// errForeign means that a message is for somebody else who shares the channel.
-var errForeign = errors.New("redis: message is for another namespace, room or node")
 
 // isClassic says whether the wire form can carry all that m says.
 func isClassic(m *adapter.Message) bool {
@@ -99,23 +91,6 @@ type envelope struct {
 	data      []byte            // MessagePack
 }
 
-// openBroadcast reads a broadcast. It returns nil for one that no socket here can
-// want. Its data is decoded only after all else has been looked at.
-func (l *link) openBroadcast(a bus.Arrival) (*adapter.Message, error) {
-	if sender, ok := classicSender(a.Payload); ok && sender == string(l.self) {
-		return nil, nil
-	}
-	e, err := readEnvelope([]byte(a.Payload))
-	if err != nil {
-		return nil, err
-	}
-	wanted, err := l.wants(&e, a)
-	if err != nil || !wanted {
-		return nil, err
-	}
-	return e.message(l.topic)
-}
-
 // classicSender reads the beginning of a message, without a copy. It knows the
 // short forms, which are all that matter for finding one's own messages.
 func classicSender(payload string) (string, bool) {
@@ -132,47 +107,6 @@ func classicSender(payload string) (string, bool) {
 		return "", false
 	}
 	return payload[head : head+n], true
-}
-
-// wants says whether a broadcast is for sockets of this node. The names of the
-// channels are not injective (namespace "/a" and room "b" give that of "/a#b"),
-// so the channel is compared with what the message says.
-func (l *link) wants(e *envelope, a bus.Arrival) (bool, error) {
-	if a.Kind == routeEvery {
-		return l.addressed(e, a.Channel), nil
-	}
-	if !sameNamespace(e.namespace, l.topic) {
-		return false, errForeign
-	}
-	rooms := e.broadcast.Rooms
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if a.Kind == routeNamespace {
-		wanted := len(rooms) == 0
-		for _, room := range rooms {
-			wanted = wanted || l.interest.wants(room)
-		}
-		return wanted, nil
-	}
-	named, ok := strings.CutPrefix(a.Channel, l.broadcasts)
-	if !ok || len(rooms) != 1 || named != rooms[0]+"#" {
-		return false, errForeign
-	}
-	return l.interest.hears(rooms[0], a), nil
-}
-
-// addressed says whether a broadcast that a pattern has brought is in the link's
-// namespace, and on the channel that its rooms demand. The pattern of "/a" also
-// matches the channels of "/a#b", which is nobody's fault.
-func (l *link) addressed(e *envelope, channel string) bool {
-	named, ok := strings.CutPrefix(channel, l.broadcasts)
-	rooms := e.broadcast.Rooms
-	return ok && sameNamespace(e.namespace, l.topic) && (named == "" || len(rooms) == 1 && named == rooms[0]+"#")
-}
-
-// sameNamespace compares a packet's namespace, in which nothing means "/".
-func sameNamespace(inside, topic string) bool {
-	return inside == topic || inside == "" && topic == "/"
 }
 
 // message decodes the data.
@@ -324,12 +258,4 @@ func (e *envelope) flag(key []byte, r *msgpack.Reader) error {
 		e.broadcast.Uncompressed = string(value) == "\xc2"
 	}
 	return err
-}
-
-// maxLoggedChannel bounds a channel's name in a log line: rooms may be named by
-// clients.
-const maxLoggedChannel = 256
-
-func channelAttr(channel string) slog.Attr {
-	return slog.String("channel", channel[:min(len(channel), maxLoggedChannel)])
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/roomcast/roomcast/internal/testutil/tcpproxy"
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/adaptertest"
+	"github.com/roomcast/roomcast/pkg/adapter/redis"
 )
 
 func TestMain(m *testing.M) {
@@ -18,19 +19,37 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func TestConformance(t *testing.T) {
-	addr := redisserver.Addr(t)
+func TestConformance_Classic(t *testing.T) {
+	conforms(t, redisserver.Addr(t), classic(redis.Options{}))
+}
+
+func TestConformance_ClassicInterest(t *testing.T) {
+	conforms(t, redisserver.Start(t).Addr(), classic(redis.Options{InterestRouting: true}))
+}
+
+// maker makes an adapter of a test's own.
+type maker func(t testing.TB, client goredis.UniversalClient) *redis.Adapter
+
+// classic makes adapters by New.
+func classic(opts redis.Options) maker {
+	return func(t testing.TB, client goredis.UniversalClient) *redis.Adapter {
+		return newAdapterWith(t, client, opts)
+	}
+}
+
+// conforms runs the kit against a Redis at addr.
+func conforms(t *testing.T, addr string, make maker) {
 	adaptertest.Run(t, adaptertest.Config{
-		New: func(t testing.TB) adapter.Adapter { return newAdapter(t, addr) },
+		New: func(t testing.TB) adapter.Adapter { return make(t, newClient(t, addr)) },
 		Delayed: func(t testing.TB, delay time.Duration) adapter.Adapter {
 			proxy := tcpproxy.Start(t, addr)
 			proxy.Delay(delay)
-			return newAdapter(t, proxy.Addr())
+			return make(t, newClient(t, proxy.Addr()))
 		},
 		Cut: func(t testing.TB) (adapter.Adapter, func()) {
 			proxy := tcpproxy.Start(t, addr)
 			proxy.Refuse()
-			return newAdapter(t, proxy.Addr()), proxy.Resume
+			return make(t, newClient(t, proxy.Addr())), func() { resume(t, proxy) }
 		},
 	})
 }

@@ -143,7 +143,7 @@ func TestNodeJS_CountWaitsNoLongerThanItsContext(t *testing.T) {
 	if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > 500*time.Millisecond {
 		t.Errorf("got %v after %v", err, took)
 	}
-	proxy.Resume()
+	resume(t, proxy)
 }
 
 func TestNodeJS_CountEndsWhenRedisIsFoundToBeAway(t *testing.T) {
@@ -158,7 +158,7 @@ func TestNodeJS_CountEndsWhenRedisIsFoundToBeAway(t *testing.T) {
 	if !errors.Is(err, adapter.ErrDegraded) || a.state() != adapter.Degraded {
 		t.Errorf("got %v, %v, want ErrDegraded", err, a.state())
 	}
-	proxy.Resume()
+	resume(t, proxy)
 }
 
 // startCluster returns the addresses of n masters that share the slots.
@@ -246,7 +246,6 @@ func TestNodeJS_RequestsAndBroadcastsArriveInOrder(t *testing.T) {
 	server := redisserver.Start(t)
 	a := join(t, newAdapter(t, server.Addr()), "/", "a")
 	b := join(t, newAdapter(t, server.Addr()), "/", "b")
-	b.occupy(t, "room")
 	var want []string
 	for i := range 100 {
 		join := &adapter.Message{Kind: adapter.KindRequest, Request: &adapter.Request{Action: adapter.ActionJoin, Targets: []string{"x"}}}

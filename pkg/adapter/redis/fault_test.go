@@ -22,8 +22,8 @@ func TestFault_RedisKilledAndStartedAgain(t *testing.T) {
 	t.Parallel()
 	const rooms = 2000
 	server := redisserver.Start(t)
-	a := join(t, newAdapter(t, server.Addr()), "/", "a")
-	b := join(t, newAdapter(t, server.Addr()), "/", "b")
+	a := join(t, newInterested(t, server.Addr()), "/", "a")
+	b := join(t, newInterested(t, server.Addr()), "/", "b")
 	for i := range rooms {
 		a.occupy(t, fmt.Sprint("room", i))
 	}
@@ -78,7 +78,7 @@ func TestFault_BlackHoleIsNoticedAndHeals(t *testing.T) {
 	a.await(t, adapter.Degraded)
 	noticed := time.Since(start)
 	pause(t, 3*time.Second)
-	proxy.Resume()
+	resume(t, proxy)
 	start = time.Now()
 	a.await(t, adapter.Up)
 	healed := time.Since(start)
@@ -107,7 +107,7 @@ func TestFault_SubscriberBlackHoleAloneIsNoticed(t *testing.T) {
 	proxy.Hold(tcpproxy.Replies) // what we send still arrives, and Redis sees nothing wrong
 	a.await(t, adapter.Degraded)
 	pause(t, 4*time.Second)
-	proxy.Resume()
+	resume(t, proxy)
 	a.await(t, adapter.Up)
 	eventually(t, "the silent connection's end", func() bool { return subscriber() != silent })
 }
@@ -127,7 +127,7 @@ func TestFault_LostReplyDoesNotMakeADuplicate(t *testing.T) {
 		a.emit(t, event)
 		b.expect(t, event)
 		proxy.Reset()
-		proxy.Resume()
+		resume(t, proxy)
 		a.await(t, adapter.Degraded)
 		a.await(t, adapter.Up)
 		a.emit(t, "after "+event)
@@ -155,8 +155,8 @@ func TestFault_KilledConnectionsAreReplaced(t *testing.T) {
 	t.Parallel()
 	server := redisserver.Start(t)
 	client := newClient(t, server.Addr())
-	a := join(t, newAdapter(t, server.Addr()), "/", "a")
-	b := join(t, newAdapter(t, server.Addr()), "/", "b")
+	a := join(t, newInterested(t, server.Addr()), "/", "a")
+	b := join(t, newInterested(t, server.Addr()), "/", "b")
 	a.occupy(t, "room")
 	for _, kind := range []string{"pubsub", "normal"} {
 		before := a.adapter.Status().Interruptions
@@ -248,7 +248,7 @@ func TestFault_ShortOutageLosesNothingThatWaited(t *testing.T) {
 	a.await(t, adapter.Degraded)
 	a.emit(t, "waits 1")
 	a.emit(t, "waits 2")
-	proxy.Resume()
+	resume(t, proxy)
 	a.await(t, adapter.Up)
 	a.emit(t, "after")
 	b.expect(t, "after")
@@ -280,7 +280,7 @@ func TestFault_SilentRedisHoldsJoinNoLongerThanItsContext(t *testing.T) {
 	if link == nil || !errors.Is(err, adapter.ErrDegraded) {
 		t.Fatalf("got %v, %v, want a link and ErrDegraded", link, err)
 	}
-	proxy.Resume()
+	resume(t, proxy)
 	eventually(t, "connecting", func() bool { return a.Status().State == adapter.Up })
 	if err := link.Close(t.Context()); err != nil {
 		t.Error(err)
@@ -309,7 +309,7 @@ func TestFault_ClusterOfOneKeepsOrder(t *testing.T) {
 	for _, id := range []string{"a", "b"} {
 		client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: addrs})
 		defer client.Close()
-		nodes = append(nodes, join(t, newAdapterWith(t, client, redis.Options{}), "/", id))
+		nodes = append(nodes, join(t, newAdapterWith(t, client, interested), "/", id))
 	}
 	nodes[1].occupy(t, "x", "y")
 	for i := range 300 {

@@ -12,6 +12,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomcast/roomcast/internal/testutil/tcpproxy"
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/redis"
 	"github.com/roomcast/roomcast/pkg/packet"
@@ -63,6 +64,14 @@ func newAdapter(t testing.TB, addr string) *redis.Adapter {
 	t.Helper()
 	return newAdapterWith(t, newClient(t, addr), redis.Options{})
 }
+
+// newInterested returns an adapter that routes by interest.
+func newInterested(t testing.TB, addr string) *redis.Adapter {
+	t.Helper()
+	return newAdapterWith(t, newClient(t, addr), interested)
+}
+
+var interested = redis.Options{InterestRouting: true}
 
 // node is a member of a namespace with what it has heard.
 type node struct {
@@ -206,4 +215,12 @@ func calls(t testing.TB, client *goredis.Client, command string) int {
 		}
 	}
 	return 0
+}
+
+// resume ends what a proxy does to connections.
+func resume(t testing.TB, proxy *tcpproxy.Proxy) {
+	t.Helper()
+	if err := proxy.Resume(); err != nil {
+		t.Fatal(err)
+	}
 }

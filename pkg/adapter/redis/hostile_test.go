@@ -32,7 +32,10 @@ func TestHostile_GarbageIsDroppedAndCounted(t *testing.T) {
 		"socket.io-roomcast#/#", "socket.io-roomcast#/#a#", "socket.io-request#/#",
 	}
 	t.Run("among_roomcast_nodes", func(t *testing.T) {
-		garbageIsDropped(t, redis.Options{}, common, func(t *testing.T, a *node) {
+		garbageIsDropped(t, redis.Options{}, common, func(*testing.T, *node) {})
+	})
+	t.Run("routed_by_interest", func(t *testing.T) {
+		garbageIsDropped(t, interested, append(common[:2:2], "socket.io-roomcast-ids#/#AAAA#", "socket.io-request#/#"), func(t *testing.T, a *node) {
 			a.occupy(t, "room")
 			a.own(t, "AAAA")
 		})
@@ -81,8 +84,8 @@ func TestHostile_ForeignMessagesAreCounted(t *testing.T) {
 	t.Parallel()
 	server := redisserver.Start(t)
 	client := newClient(t, server.Addr())
-	a := join(t, newAdapter(t, server.Addr()), "/a", "a")
-	b := join(t, newAdapter(t, server.Addr()), "/a", "b")
+	a := join(t, newInterested(t, server.Addr()), "/a", "a")
+	b := join(t, newInterested(t, server.Addr()), "/a", "b")
 	a.occupy(t, "b")
 	const elsewhere = "\x93\xa4node\x83\xa4type\x02\xa4data\x91\xa1e\xa3nsp\xa4/a#b\x83\xa5rooms\x90\xa6except\x90\xa5flags\x80"
 	if err := client.Publish(t.Context(), "socket.io#/a#b#", elsewhere).Err(); err != nil {

@@ -4,85 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/roomcast/roomcast/internal/loglimit"
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/bus"
 )
 
-// Options configures an Adapter. The zero value is a good choice.
-type Options struct {
-	// Prefix begins the name of every channel. Empty means "socket.io", which is
-	// also the default of the Node.js adapter, where it is called key.
-	Prefix string
-	// MaxMessageBytes is how large a message may be in its wire form, in either
-	// direction. Zero means 16 MiB; a negative value is an error.
-	MaxMessageBytes int64
-	// PublishQueueBytes bounds the messages that wait for Redis. Zero means
-	// 16 MiB; a negative value is an error.
-	PublishQueueBytes int64
-	// NodeJS says that Node.js servers are in the cluster: calls that gather answers
-	// then wait for theirs too, and the node hears every broadcast of its namespaces, as
-	// those do, so that a room's broadcast arrives that follows a join of a Node.js server's
-	// making. Each node needs an Adapter of its own, since Redis counts connections.
-	// Without it Node.js servers get broadcasts, requests and answers, but are not
-	// asked for any.
-	NodeJS bool
-	// PublishOnSpecificResponseChannel sends an answer to a Node.js server on a channel
-	// that only this server hears, as the option of that name does in Node.js. The
-	// answers to its events for servers go to all in any case.
-	PublishOnSpecificResponseChannel bool
-	// Logger gets a line when Redis is lost or back, and at most ten a second for
-	// dropped messages. Nil means slog.Default().
-	Logger *slog.Logger
-}
-
-const (
-	defaultPrefix   = "socket.io"
-	defaultMaxBytes = 16 << 20
-	logsPerSecond   = 10
-)
-
-// withDefaults fills in what is zero and fails for what cannot be meant.
-func (o Options) withDefaults() (Options, error) {
-	if o.MaxMessageBytes < 0 {
-		return o, errors.New("redis: option MaxMessageBytes is negative")
-	}
-	if o.PublishQueueBytes < 0 {
-		return o, errors.New("redis: option PublishQueueBytes is negative")
-	}
-	if o.Prefix == "" {
-		o.Prefix = defaultPrefix
-	}
-	if o.MaxMessageBytes == 0 {
-		o.MaxMessageBytes = defaultMaxBytes
-	}
-	if o.PublishQueueBytes == 0 {
-		o.PublishQueueBytes = defaultMaxBytes
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	o.Logger = slog.New(loglimit.New(o.Logger.Handler(), logsPerSecond))
-	return o, nil
-}
-
-// Adapter is an adapter.Adapter and an adapter.Reporter over Redis pub/sub. It is
-// safe for concurrent use. It uses two connections, one to publish and one to
-// subscribe, from the first Link to the last, and another one while nodes are counted.
+// Adapter is an adapter.Adapter, an adapter.Reporter and an adapter.Watcher over Redis
+// pub/sub. It is safe for concurrent use. It uses two connections, one to publish and one
+// to subscribe, from the first Link to the last, and another one while nodes are counted;
+// over sharded pub/sub in a Redis Cluster two for each master.
 type Adapter struct {
-	client goredis.UniversalClient
-	opts   Options
-	health *bus.Health
-	warned sync.Once // of Node.js servers
+	client  goredis.UniversalClient
+	opts    Options
+	sharded bool
+	// newForm returns the form in which a namespace's link speaks.
+	newForm func(*link) form
+	health  *bus.Health
+	warned  sync.Once // that calls do not wait for Node.js servers
 
 	mu    sync.Mutex
 	bus   *bus.Bus // nil without links
 	links int
+	mixed mixed
 }
 
 var (
@@ -90,25 +36,27 @@ var (
 	_ adapter.Reporter = (*Adapter)(nil)
 )
 
-// New returns an Adapter that uses client, which remains the caller's and must
-// stay open until the last Link is closed. It does not use the network. It fails
-// for a nil client, for a Ring, with NodeJS for a ClusterClient that reads from
-// replicas, and for options that cannot be meant.
+// New returns an Adapter over classic pub/sub, as the Node.js function createAdapter of
+// @socket.io/redis-adapter. The client remains the caller's and must stay open until the
+// last Link is closed. New does not use the network. It fails for a nil client, for a
+// Ring, with NodeJS for a ClusterClient that reads from replicas, and for options that
+// cannot be meant.
 func New(client goredis.UniversalClient, opts Options) (*Adapter, error) {
-	if client == nil {
-		return nil, errors.New("redis: client is nil")
-	}
-	if _, ring := client.(*goredis.Ring); ring {
-		return nil, errors.New("redis: a Ring cannot be used: its servers do not share their channels")
-	}
-	if c, cluster := client.(*goredis.ClusterClient); cluster && opts.NodeJS && c.Options().ReadOnly {
-		return nil, errors.New("redis: option NodeJS cannot be used with a client that reads from replicas: subscribers are counted on masters")
-	}
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	return &Adapter{client: client, opts: opts, health: bus.NewHealth(opts.Logger)}, nil
+	if err := checkClient(client); err != nil {
+		return nil, err
+	}
+	if opts.NodeJS && readsReplicas(client) {
+		return nil, errors.New("redis: option NodeJS cannot be used with a client that reads from replicas: subscribers are counted on masters")
+	}
+	return newAdapter(client, opts, newClassic), nil
+}
+
+func newAdapter(client goredis.UniversalClient, opts Options, newForm func(*link) form) *Adapter {
+	return &Adapter{client: client, opts: opts, newForm: newForm, health: bus.NewHealth(opts.Logger)}
 }
 
 // Status implements adapter.Reporter. Without links the state is Degraded, since
@@ -118,12 +66,13 @@ func (a *Adapter) Status() adapter.Status { return a.health.Status() }
 
 // Join enters topic as self; see adapter.Adapter. It returns once Redis has
 // confirmed the subscriptions and a probe has come back. A topic that begins with
-// a slash is a namespace: its Link speaks the wire form of the Node.js adapter and is
-// an adapter.RoomObserver, or with the option NodeJS, and a deliver, an
-// adapter.NodeCounter.
+// a slash is a namespace: its Link speaks the wire form of the Node.js adapter. With a
+// deliver it is an adapter.NodeCounter if the option NodeJS is set, and an
+// adapter.RoomObserver if rooms have channels that are subscribed to: with
+// InterestRouting, and over sharded pub/sub unless its mode is Static.
 //
-// A Link of the node "emitter" with a nil deliver publishes what the Node.js package
-// @socket.io/redis-emitter would.
+// A Link of the node "emitter" with a nil deliver publishes what an emitter of Node.js
+// would.
 func (a *Adapter) Join(ctx context.Context, topic string, self adapter.NodeID, deliver func(*adapter.Message)) (adapter.Link, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("redis: join %q: %w", topic, err)
@@ -145,20 +94,17 @@ func (a *Adapter) Join(ctx context.Context, topic string, self adapter.NodeID, d
 
 // typed returns l with the abilities of its topic.
 func (l *link) typed() adapter.Link {
+	listens := l.form != nil && l.deliver != nil
+	rooms, counts := listens && l.routing.selective, listens && l.adapter.opts.NodeJS
 	switch {
-	case !l.namespace():
-		return l
-	case l.deliver == nil || !l.adapter.opts.NodeJS:
-		return &roomLink{l}
+	case rooms && counts:
+		return &countingRoomLink{l, occupancy{l}, counter{l}}
+	case rooms:
+		return &roomLink{l, occupancy{l}}
+	case counts:
+		return &countingLink{l, counter{l}}
 	}
-	return &countingLink{l}
-}
-
-// warnNodeJS says once that calls do not wait for some who are there.
-func (a *Adapter) warnNodeJS() {
-	a.warned.Do(func() {
-		a.opts.Logger.Warn("redis: a Node.js server is in the cluster: set the option NodeJS, so that calls to all nodes wait for its answers")
-	})
+	return l
 }
 
 func (a *Adapter) acquireBus() *bus.Bus {
@@ -166,7 +112,8 @@ func (a *Adapter) acquireBus() *bus.Bus {
 	defer a.mu.Unlock()
 	if a.bus == nil {
 		a.bus = bus.Start(bus.Config{
-			Client: a.client, Prefix: a.opts.Prefix, PublishQueueBytes: a.opts.PublishQueueBytes, Health: a.health,
+			Client: a.client, Sharded: a.sharded, Prefix: a.opts.Prefix,
+			PublishQueueBytes: a.opts.PublishQueueBytes, Health: a.health, Key: a.opts.HMACKey,
 		})
 	}
 	a.links++

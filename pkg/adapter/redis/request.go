@@ -34,34 +34,34 @@ type unsaid struct {
 	rooms, except []string
 }
 
-// openRequest reads a request. It returns nil for this node's own.
-func (l *link) openRequest(a bus.Arrival) (*adapter.Message, error) {
-	q, err := readRequest([]byte(a.Payload))
+// readRequest reads a request. It returns nil for this node's own.
+func (c *classic) readRequest(a bus.Arrival) (*adapter.Message, error) {
+	q, err := parseRequest([]byte(a.Payload))
 	if err != nil {
 		return nil, err
 	}
-	if q.from == string(l.self) {
+	if q.from == string(c.self) {
 		return nil, nil
 	}
-	if q.kind == typeCall && !sameNamespace(q.namespace, l.topic) {
+	if q.kind == typeCall && !sameNamespace(q.namespace, c.topic) {
 		return nil, errForeign
 	}
-	r, err := q.request(l.topic)
+	r, err := q.request(c.topic)
 	if err != nil {
 		return nil, err
 	}
 	m := &adapter.Message{From: q.sender(), Kind: adapter.KindRequest, Request: r}
-	if _, foreign := parseAsker(m.From); foreign && !l.adapter.opts.NodeJS {
-		l.adapter.warnNodeJS()
+	if _, foreign := parseAsker(m.From); foreign {
+		c.adapter.nodeJSHeard()
 	}
 	if q.kind == typeCall && q.own == nil {
-		l.calls.begin(call{m.From, r.ID})
+		c.calls.begin(call{m.From, r.ID})
 	}
 	return m, nil
 }
 
-// readRequest reads all but the event, and checks that nothing is missing.
-func readRequest(payload []byte) (*request, error) {
+// parseRequest reads all but the event, and checks that nothing is missing.
+func parseRequest(payload []byte) (*request, error) {
 	q := &request{kind: typeMissing}
 	if err := readObject(payload, q.member); err != nil {
 		return nil, err

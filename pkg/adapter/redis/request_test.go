@@ -85,8 +85,8 @@ func some[T any](list []T) []T {
 }
 
 // open gives l a message of its requests' channel.
-func openAsRequest(l *link, payload string) (*adapter.Message, error) {
-	return l.open(bus.Arrival{Kind: routeRequests, Channel: l.requests, Payload: payload})
+func openAsRequest(l *classic, payload string) (*adapter.Message, error) {
+	return l.open(bus.Arrival{Kind: routeRequests, Channel: l.asked, Payload: payload})
 }
 
 func TestRequest_ReadsWhatNodeSends(t *testing.T) {
@@ -359,7 +359,7 @@ func TestRequest_OfOtherTopicsAndToOneNodeIsPrivate(t *testing.T) {
 		to    adapter.NodeID
 	}{"socket.io-roomcast#nodes#": {"nodes", ""}, "socket.io-roomcast#/#x#": {"/", "x"}} {
 		o := newOutgoing()
-		err := idleLink(m.topic).encode(o, &adapter.Message{Kind: adapter.KindRequest, To: m.to, Request: request})
+		err := idle(Options{}, m.topic, newClassic).encode(o, &adapter.Message{Kind: adapter.KindRequest, To: m.to, Request: request})
 		if err != nil || o.Channel != want {
 			t.Errorf("got %q, %v, want %q", o.Channel, err, want)
 		}

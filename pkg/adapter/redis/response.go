@@ -19,19 +19,19 @@ type response struct {
 	answer    []byte // MessagePack; nil when undefined
 }
 
-// openResponse reads a response of a Node.js server. It does not say whom it is for,
+// readResponse reads a response of a Node.js server. It does not say whom it is for,
 // so that those to other nodes' requests arrive too. It returns nil for one that no
 // request of ours can have.
-func (l *link) openResponse(a bus.Arrival) (*adapter.Message, error) {
+func (c *classic) readResponse(a bus.Arrival) (*adapter.Message, error) {
 	s := &response{kind: typeMissing}
 	if err := readObject([]byte(a.Payload), s.member); err != nil {
 		return nil, err
 	}
-	r, err := s.response(l.topic)
+	r, err := s.response(c.topic)
 	if err != nil || r == nil {
 		return nil, err
 	}
-	return &adapter.Message{From: nodejsID, To: l.self, Kind: adapter.KindResponse, Response: r}, nil
+	return &adapter.Message{From: nodejsID, To: c.self, Kind: adapter.KindResponse, Response: r}, nil
 }
 
 func (s *response) member(key []byte, r *msgpack.Reader) (err error) {

@@ -48,7 +48,7 @@ func (g *goldenResponse) response() *adapter.Response {
 	return r
 }
 
-func openAsResponse(l *link, payload string) (*adapter.Message, error) {
+func openAsResponse(l *classic, payload string) (*adapter.Message, error) {
 	return l.open(bus.Arrival{Kind: routeResponses, Channel: l.responses, Payload: payload})
 }
 
@@ -84,7 +84,7 @@ func TestResponse_WritesByteForByteWhatNodeWrites(t *testing.T) {
 }
 
 // said encodes a response to a Node.js server and returns it with its channel.
-func said(t *testing.T, l *link, to adapter.NodeID, r adapter.Response) (channel, body string) {
+func said(t *testing.T, l *classic, to adapter.NodeID, r adapter.Response) (channel, body string) {
 	t.Helper()
 	o := newOutgoing()
 	if err := l.encode(o, &adapter.Message{Kind: adapter.KindResponse, To: to, Response: &r}); err != nil {

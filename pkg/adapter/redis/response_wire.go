@@ -20,15 +20,15 @@ import (
 // Type 9 is MessagePack, the others JSON. Of an acknowledgement's arguments there is
 // only the first.
 
-// encodeResponse makes o carry an answer to a Node.js server. It leaves o without a
+// writeResponse makes o carry an answer to a Node.js server. It leaves o without a
 // channel if there is nothing that Node.js would understand.
-func (l *link) encodeResponse(o *bus.Outgoing, to adapter.NodeID, r *adapter.Response) (err error) {
+func (c *classic) writeResponse(o *bus.Outgoing, to adapter.NodeID, r *adapter.Response) (err error) {
 	a, ok := parseAsker(to)
 	if !ok {
 		return adapter.ErrMalformed
 	}
 	form := newObject(nil)
-	switch said, err := form.response(a.kind, r, func() bool { return l.calls.first(call{to, r.ID}) }); {
+	switch said, err := form.response(a.kind, r, func() bool { return c.calls.first(call{to, r.ID}) }); {
 	case err != nil:
 		return err
 	case !said:
@@ -39,8 +39,8 @@ func (l *link) encodeResponse(o *bus.Outgoing, to adapter.NodeID, r *adapter.Res
 	} else if o.Body, err = appendJSON(o.Body, form.packed); err != nil {
 		return err
 	}
-	o.Channel = l.responses
-	if l.adapter.opts.PublishOnSpecificResponseChannel && a.kind != typeEvent && a.uid != "" {
+	o.Channel = c.responses
+	if c.adapter.opts.PublishOnSpecificResponseChannel && a.kind != typeEvent && a.uid != "" {
 		o.Channel += a.uid + "#"
 	}
 	return nil
