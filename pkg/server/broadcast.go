@@ -74,12 +74,14 @@ func (b Broadcast) Compress(on bool) Broadcast {
 // in several of the rooms. Emit returns when the event has its place in this
 // node's fan-out queue and in the adapter's publish queue: it waits neither for
 // clients nor for the backend. What one goroutine emits arrives at each socket in
-// that order.
+// that order. With Options.Recovery, and with an adapter whose log orders everything
+// (adapter.TotalOrder), the receivers are those of the moment at which the log delivers
+// the event, on this node as on the others.
 //
 // It fails with ErrReservedEvent, with ErrTooManyAttachments, with an error that
 // wraps packet.ErrEncode for arguments that JSON cannot express, and with
 // ErrServerClosed; then nothing was sent. With ErrQueueFull the event reached
-// this node's sockets but not the others', and with Options.Recovery nobody.
+// this node's sockets but not the others', and where a log delivers it nobody.
 func (b Broadcast) Emit(event string, args ...any) error {
 	n := b.namespace
 	data, attachments, err := n.server.encodeEvent(event, args)
@@ -105,8 +107,8 @@ func (b Broadcast) emit(n *Namespace, data jsontext.Value, attachments [][]byte)
 		return b.one.emit(&p, b.volatile, b.uncompressed)
 	case b.local || n.topic == nil:
 		return n.emitHere(&p, b)
-	case n.recoverable():
-		return b.publish(n, &p) // the log delivers it here too
+	case n.returns:
+		return b.publish(n, &p)
 	}
 	// The bus first: the message travels while local sockets are served.
 	err := b.publish(n, &p)

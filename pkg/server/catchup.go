@@ -20,34 +20,34 @@ type catchUp struct {
 	offset    string // of the last broadcast that was read
 	messages  []*engine.Message
 	bytes     int64
+	contested bool // whoever had the socket did not say that it let go of it
 }
 
-// read goes on reading the log, up to the offset until or to its end, and says
-// whether it has found until.
-func (c *catchUp) read(ctx context.Context, until string) (found bool, err error) {
+// read goes on reading the log, up to the offset until or, if that is empty, to its end.
+func (c *catchUp) read(ctx context.Context, until string) error {
 	if c.offset == until {
-		return true, nil
+		return nil
 	}
-	for m, err := range c.namespace.log.Missed(ctx, c.offset) {
+	log := c.namespace.log
+	for m, err := range log.Missed(ctx, c.offset) {
+		if err == nil && until != "" && log.Compare(m.Offset, until) > 0 {
+			return nil
+		}
 		if err == nil {
 			err = c.take(m)
 		}
-		if err != nil {
-			return false, err
-		}
-		if c.offset == until {
-			return true, nil
+		if err != nil || m.Offset == until {
+			return err
 		}
 	}
-	return false, nil
+	return nil
 }
 
 // take adds one broadcast, if it was meant for the client.
 func (c *catchUp) take(m *adapter.Message) error {
 	c.offset = m.Offset
-	if m.Offset == c.record.Since { // what was before is of another session of the client
-		c.messages, c.bytes = nil, 0
-		return nil
+	if c.namespace.log.Compare(m.Offset, c.record.Since) <= 0 {
+		return nil // it is of an earlier session of the client
 	}
 	b := m.Broadcast
 	if b == nil || !c.selects(b) || c.namespace.server.checkForeign(&b.Packet) != nil {
@@ -72,60 +72,62 @@ func (c *catchUp) selects(b *adapter.Broadcast) bool {
 	return (len(b.Rooms) == 0 || slices.ContainsFunc(b.Rooms, in)) && !slices.ContainsFunc(b.Except, in)
 }
 
-// findMissed finds the record of a client that comes back, and what it missed.
-func (n *Namespace) findMissed(ctx context.Context, privateID, offset string) (*catchUp, error) {
-	record, err := n.log.Find(ctx, privateID, offset)
+// rooms returns the rooms of the record, beside the socket's own.
+func (c *catchUp) rooms() []string {
+	return slices.DeleteFunc(slices.Clone(c.record.Rooms), func(room string) bool { return room == c.record.SocketID })
+}
+
+// errNoPosition means that the adapter does not know yet where deliveries begin.
+var errNoPosition = errors.New("server: the log is not read yet")
+
+// findMissed finds the record of a client that comes back, once whoever has its socket
+// has let go of it, and what the client missed.
+func (n *Namespace) findMissed(ctx context.Context, who credentials) (*catchUp, error) {
+	if n.log.Start() == "" {
+		return nil, errNoPosition
+	}
+	record, err := n.log.Find(ctx, who.privateID, who.offset)
 	if err != nil {
 		return nil, err
 	}
-	c := &catchUp{namespace: n, record: record, offset: offset}
-	_, err = c.read(ctx, "")
-	return c, err
-}
-
-// finish reads what came after the first reading, up to what the namespace had
-// delivered when the socket became a receiver. If that is not found it lies
-// before: then what the first reading has found is still to be delivered, and ahead
-// is true.
-func (c *catchUp) finish(ctx context.Context, delivered string) (ahead bool, err error) {
-	messages := len(c.messages)
-	found, err := c.read(ctx, delivered)
-	if err != nil || found {
-		return false, err
+	c := &catchUp{namespace: n, record: record, offset: who.offset}
+	if err := c.settleOwner(ctx, who.offset); err != nil {
+		return nil, err
 	}
-	c.messages = c.messages[:min(messages, len(c.messages))]
-	return true, nil
+	return c, c.read(ctx, "")
 }
 
-// expect makes s wait for the delivery of an offset that its client knows. The caller
-// holds delivering.
+// expect makes s wait until what its client knows has been delivered. The caller holds
+// delivering.
 func (n *Namespace) expect(s *Socket) {
-	if n.expected == nil {
-		n.expected = make(map[string][]*Socket)
-	}
-	until := s.recovery.until
-	n.expected[until] = append(n.expected[until], s)
+	at, _ := slices.BinarySearchFunc(n.expected, s.recovery.until, func(other *Socket, until string) int {
+		return n.log.Compare(other.recovery.until, until)
+	})
+	n.expected = slices.Insert(n.expected, at, s)
 }
 
 // unexpect ends that wait.
 func (n *Namespace) unexpect(s *Socket) {
 	n.delivering.Lock()
 	defer n.delivering.Unlock()
-	until := s.recovery.until
-	rest := slices.DeleteFunc(n.expected[until], func(other *Socket) bool { return other == s })
-	if len(rest) == 0 {
-		delete(n.expected, until)
-	} else {
-		n.expected[until] = rest
-	}
+	n.expected = slices.DeleteFunc(n.expected, func(other *Socket) bool { return other == s })
 }
 
 // pass says that what has that offset has been given to the fan-out, whoever it was
-// for. The clients that were expecting it know everything up to it.
-func (n *Namespace) pass(offset string) {
+// for, or, unless it is included, that it is about to be. The clients that were waiting
+// for it, or for less, know everything up to it.
+func (n *Namespace) pass(offset string, included bool) {
 	n.delivering.Lock()
-	waiting := n.expected[offset]
-	delete(n.expected, offset)
+	count := 0
+	for count < len(n.expected) {
+		order := n.log.Compare(n.expected[count].recovery.until, offset)
+		if order > 0 || order == 0 && !included {
+			break
+		}
+		count++
+	}
+	waiting := slices.Clone(n.expected[:count])
+	n.expected = slices.Delete(n.expected, 0, count)
 	n.delivering.Unlock()
 	for _, s := range waiting {
 		n.server.fanout.add(delivery{one: s, known: true})

@@ -19,7 +19,10 @@ type data struct {
 // see it in FetchSockets, and it survives recovery, if it has a JSON form; a
 // []byte inside becomes base64. What value refers to must not be changed any more:
 // UpdateData replaces it. It is safe for concurrent use.
-func SetData[T any](s *Socket, value T) { s.data.Store(&data{value: value}) }
+func SetData[T any](s *Socket, value T) {
+	s.data.Store(&data{value: value})
+	s.changed()
+}
 
 // Data returns what is attached to s, and false when nothing is or when it is not
 // a T. After a recovery the value is decoded from JSON.
@@ -35,6 +38,7 @@ func UpdateData[T any](s *Socket, change func(T) T) T {
 		value, _ := valueOf[T](before)
 		next := change(value)
 		if s.data.CompareAndSwap(before, &data{value: next}) {
+			s.changed()
 			return next
 		}
 	}

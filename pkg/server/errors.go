@@ -92,7 +92,8 @@ const (
 	// ServerDisconnect means that the server called Disconnect, or that a handler
 	// panicked.
 	ServerDisconnect DisconnectReason = "server namespace disconnect"
-	// TransportClose means that the client closed the connection, or lost it.
+	// TransportClose means that the client closed the connection, or lost it, which may
+	// show by its coming back on another one.
 	TransportClose DisconnectReason = "transport close"
 	// TransportError means that the connection broke, or that the client did not
 	// read what it was sent.

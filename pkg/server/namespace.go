@@ -39,12 +39,15 @@ type Namespace struct {
 	events    serial   // of other nodes that want no answer
 	callsHere parallel // events of other nodes that want one
 	fetches   serial   // descriptions that other nodes want
+	releases  parallel // sockets whose clients have come back elsewhere
 	outgoing  serial   // what OnAnyOutgoing is to see of other nodes' broadcasts
 
+	returns    bool                 // broadcasts of this node come back by the link, and are served then
 	log        adapter.RecoveryLink // nil without recovery
+	keeper     *keeper              // nil unless records outlive this node
 	delivering sync.Mutex           // held while receivers of a broadcast of the log are resolved
 	delivered  string               // the last offset that was delivered
-	expected   map[string][]*Socket // by offset: who waits for its delivery; guarded by delivering
+	expected   []*Socket            // who waits for deliveries, by their offset; guarded by delivering
 
 	mu     sync.Mutex
 	users  int         // sockets of a dynamic namespace, also those that are connecting
@@ -114,7 +117,7 @@ func (n *Namespace) UseEvent(middleware func(ctx context.Context, s *Socket, eve
 // socket of this node that is to get it, before it is sent: those of Emit, of
 // Broadcast.Emit wherever it was called, of Call and of CallAll. It runs in the
 // goroutine that emits, so it has to be quick. What other nodes emit, and with
-// Options.Recovery what this one does, it sees in order but in a goroutine of its own,
+// Options.Recovery or an adapter.TotalOrder what this one does, it sees in order but in a goroutine of its own,
 // perhaps a moment later; if it does not keep up, it misses what is beyond 10,000
 // events or 64 MiB. What a recovered client had missed it does not see again.
 func (n *Namespace) OnAnyOutgoing(see func(s *Socket, event string, args Args)) {
@@ -203,7 +206,8 @@ func (n *Namespace) join(ctx context.Context) {
 	n.topic = topic
 	n.interest.topic = topic
 	if topic != nil {
-		n.startLog(topic.Recovery())
+		n.returns, n.log = topic.Returns(), topic.Recovery()
+		n.keeper = newKeeper(n)
 	}
 }
 
@@ -212,6 +216,9 @@ func (n *Namespace) join(ctx context.Context) {
 // would cost all of them their connections.
 func (n *Namespace) deliver(b *adapter.Broadcast, offset string) {
 	selection := Broadcast{rooms: b.Rooms, except: b.Except, volatile: b.Volatile, uncompressed: b.Uncompressed}
+	if offset != "" {
+		n.pass(offset, false)
+	}
 	receivers, except := n.resolveAt(offset, selection)
 	err := n.server.checkForeign(&b.Packet)
 	if err == nil && len(receivers) > 0 {
@@ -219,7 +226,7 @@ func (n *Namespace) deliver(b *adapter.Broadcast, offset string) {
 		n.announceApart(&b.Packet, receivers, except)
 	}
 	if offset != "" {
-		n.pass(offset)
+		n.pass(offset, true)
 	}
 	if err != nil {
 		n.server.undeliverable.Add(1)

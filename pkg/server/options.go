@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -169,8 +170,9 @@ type Options struct {
 	Parser packet.Parser
 	// Recovery gives clients that come back within a while their id, rooms, data and
 	// the events that they missed. Nil: off. It needs an Adapter that is an
-	// adapter.RecoveryStore, such as that of package adapter/memory; without an
-	// Adapter everything is kept in this process.
+	// adapter.RecoveryStore: that of package adapter/memory, or the one of package
+	// adapter/redis that uses streams, with which clients recover on other nodes too, also
+	// when theirs was killed. Without an Adapter everything is kept in this process.
 	Recovery *Recovery
 	// GenerateID makes the ids of sessions, which must be unique and not to be
 	// guessed: 1 to 128 letters, digits, "-", "_", "." or "~". An error refuses the client. Nil:
@@ -183,6 +185,14 @@ type Options struct {
 	// socket.io.esm.min.js, socket.io.msgpack.min.js and their source maps. They are
 	// served under the server's path, where pages look for them. Nil: off.
 	Client fs.FS
+
+	// Application names the program that this server is part of. Servers that hear each
+	// other and have different ones say so in the log: they share a backend by mistake,
+	// if it was not by intent. Default: the path of the program's main package, as far as
+	// the build tells.
+	Application string
+	// Observer is told of what happens to the node. Nil: nobody is.
+	Observer *Observer
 
 	// RequestTimeout is how long calls to other nodes wait for answers when their
 	// context has no deadline. Default 5 s.
@@ -215,6 +225,7 @@ func (o Options) withDefaults() Options {
 	o.MaxEventBytesInFlight = cmp.Or(o.MaxEventBytesInFlight, 4<<20)
 	o.MaxSendQueueBytes = cmp.Or(o.MaxSendQueueBytes, 4<<20)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 5*time.Second)
+	o.Application = cmp.Or(o.Application, mainPackage())
 	if o.Recovery != nil {
 		o.Recovery = o.Recovery.withDefaults()
 		if o.Adapter == nil {
@@ -247,6 +258,16 @@ func (o *Options) validate() error {
 		}
 	}
 	return o.Recovery.validate(o.Adapter)
+}
+
+// mainPackage returns the path of the program's main package, or nothing if the build
+// does not tell, or tells no name that distinguishes programs.
+func mainPackage() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Path == "command-line-arguments" {
+		return ""
+	}
+	return info.Path
 }
 
 // exceeds says whether n is over limit, where a negative limit is off.

@@ -1,20 +1,16 @@
 package server
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/roomcast/roomcast/internal/engine"
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
@@ -27,11 +23,18 @@ import (
 // Events that want an acknowledgement, volatile and Local ones are not kept. With
 // recovery the receivers of a broadcast are those of the moment at which the
 // adapter's log delivers it, which with package adapter/memory is within Emit.
+//
+// Where records outlive their node (adapter.RecordKeeper: Redis streams), a client whose
+// node was killed comes back elsewhere, as it was up to 100 ms before. One that never got
+// an event starts afresh. A connection that still stands when its client comes back is
+// closed, with TransportClose.
 type Recovery struct {
 	// MaxDisconnectionDuration is how long a client may be away. Default 2 minutes.
 	MaxDisconnectionDuration time.Duration
-	// MaxRecords is the largest number of clients that are away and for which this node
-	// keeps what they need to come back; the oldest go first. Default 10,000.
+	// MaxRecords is the largest number of clients that are away and for which this
+	// process keeps what they need to come back; with package adapter/memory the oldest go
+	// first. Where records outlive their node it bounds those that wait to be written while
+	// the backend is away. Default 10,000.
 	MaxRecords int
 	// MaxRecordBytes is the largest size of what is kept of one such client: ids,
 	// rooms and data. A larger one starts afresh. Default 64 KiB.
@@ -40,7 +43,8 @@ type Recovery struct {
 	// more, or with more than half of MaxSendQueueBytes, it starts afresh. Default 10,000.
 	MaxPackets int
 	// MaxLogBytes bounds the events that a namespace keeps for those who are away;
-	// the oldest go first. Default 64 MiB.
+	// the oldest go first. An adapter whose log has a bound of its own uses that.
+	// Default 64 MiB.
 	MaxLogBytes int64
 	// SkipMiddlewares lets clients that recover past the middlewares of Use. These
 	// then cannot refuse who has lost a right meanwhile.
@@ -63,7 +67,7 @@ func (r *Recovery) validate(a adapter.Adapter) error {
 		return nil
 	}
 	if _, keeps := a.(adapter.RecoveryStore); a != nil && !keeps {
-		return fmt.Errorf("server: option Recovery needs an Adapter that keeps a log, which %T does not", a)
+		return fmt.Errorf("server: option Recovery needs an Adapter that keeps a log, as adapter/memory and the streams of adapter/redis do and %T does not", a)
 	}
 	for _, field := range []struct {
 		name  string
@@ -102,19 +106,22 @@ type recovery struct {
 	since     string        // the offset up to which nothing was meant for the socket
 	delivered string        // the offset at which a restored socket became a receiver
 	until     string        // the offset up to which its client was read what it missed
-	passed    chan struct{} // closed when that has been delivered, if that was after delivered
+	passed    chan struct{} // closed when that has been delivered, if that is after delivered
 	recovered bool
+	visiting  bool // the id is another node's, and the adapter hears of its room like of any other
 	hold      hold
+	upkeep    upkeep
 }
 
 // begin notes from where on the socket receives. The caller holds delivering.
-func (s *Socket) begin(delivered string) {
-	r := s.recovery
-	r.delivered = delivered
-	if r.recovered {
-		s.namespace.expect(s)
-	} else {
-		r.since = delivered
+func (s *Socket) begin() {
+	n, r := s.namespace, s.recovery
+	r.delivered = n.position()
+	switch {
+	case !r.recovered:
+		r.since = r.delivered
+	case n.log.Compare(r.until, r.delivered) > 0:
+		n.expect(s)
 	}
 }
 
@@ -122,17 +129,13 @@ func (s *Socket) begin(delivered string) {
 // are away.
 func (n *Namespace) recoverable() bool { return n.log != nil }
 
-// startLog begins to deliver from a log, or without one if link is nil.
-func (n *Namespace) startLog(link adapter.RecoveryLink) {
-	if link == nil {
-		return
+// position returns the offset up to which this node has delivered, or empty if the
+// adapter does not know yet where its deliveries begin. The caller holds delivering.
+func (n *Namespace) position() string {
+	if start := n.log.Start(); n.log.Compare(start, n.delivered) > 0 {
+		return start
 	}
-	n.log = link
-	n.delivering.Lock()
-	defer n.delivering.Unlock()
-	if n.delivered == "" { // nothing came before the join had returned
-		n.delivered = link.Start()
-	}
+	return n.delivered
 }
 
 // withOffset returns p with its offset as the last argument. Without one, nothing
@@ -182,9 +185,9 @@ func (s *Socket) restore() *catchUp {
 	}
 	ctx, cancel := n.server.withPatience(s.Context())
 	defer cancel()
-	c, err := n.findMissed(ctx, who.privateID, who.offset)
+	c, err := n.findMissed(ctx, who)
 	if err == nil {
-		err = s.enter(slices.DeleteFunc(slices.Clone(c.record.Rooms), func(room string) bool { return room == c.record.SocketID }))
+		err = s.enter(c.rooms())
 	}
 	if err != nil {
 		n.server.log.Debug("client starts afresh", "namespace", clip(n.name), "error", clip(err.Error()))
@@ -198,115 +201,27 @@ func (s *Socket) restore() *catchUp {
 	return c
 }
 
-// identify gives s its ids.
+// identify gives s its ids. The adapter knows the ids that this node gives by their
+// tag, and is told of others.
 func (s *Socket) identify(r *adapter.Record, recovered bool) {
+	owns := !recovered || s.connection.server.cluster.Owns(r.SocketID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.id = r.SocketID
 	s.recovery.privateID, s.recovery.since, s.recovery.recovered = r.PrivateID, r.Since, recovered
-}
-
-// reconnect connects a restored socket and sends what it missed. An error ends the
-// client's session, and so another attempt of the client decides: another connection
-// of it was faster, too much came meanwhile, or the log could not be read.
-func (s *Socket) reconnect(c *catchUp) (err error) {
-	n, f := s.namespace, s.connection.server.fanout
-	ctx, cancel := n.server.withPatience(s.Context())
-	defer cancel()
-	if s.state.Load() == disconnected || !f.hold(s) {
-		return errGone
-	}
-	defer func() {
-		if err != nil {
-			f.deafen(s)
-			s.end(ForcedClose)
-			s.connection.session.Close()
-			n.server.recoveries.count(err)
-		}
-	}()
-	if err := s.claim(ctx, c.record); err != nil {
-		return err
-	}
-	s.recovery.until, s.recovery.passed = c.offset, make(chan struct{})
-	if !s.register() {
-		s.keepRecord(c.record)
-		return errGone
-	}
-	defer n.unexpect(s)
-	s.connection.settled()
-	if err := s.catchUp(ctx, c); err != nil {
-		return err
-	}
-	if err := n.interest.announce(ctx, c.record.Rooms); err != nil {
-		n.server.log.Warn("recovered client", "namespace", clip(n.name), "error", err)
-	}
-	reply, err := s.connectReply()
-	if err != nil {
-		return err
-	}
-	n.server.recoveries.count(nil) // before the client can know
-	f.add(delivery{one: s, message: engine.Join(append(c.messages, reply)), release: true})
-	return nil
-}
-
-// errStaleRecord means that the client has come and gone by another attempt, since
-// its record was found. Its rooms and data may be others now.
-var errStaleRecord = errors.New("server: record has changed")
-
-// claim takes the record that was found, if it is still the same.
-func (s *Socket) claim(ctx context.Context, found *adapter.Record) error {
-	taken, err := s.namespace.log.Take(ctx, found.PrivateID)
-	switch {
-	case err != nil:
-		return err
-	case taken.Since != found.Since, !slices.Equal(taken.Rooms, found.Rooms), !bytes.Equal(taken.Data, found.Data):
-		s.keepRecord(taken)
-		return errStaleRecord
-	}
-	return nil
-}
-
-// catchUp completes what was missed until s became a receiver. If the client knows
-// more than this node has delivered, it waits for those deliveries, since what s is
-// sent until then the client knows.
-func (s *Socket) catchUp(ctx context.Context, c *catchUp) error {
-	ahead, err := c.finish(ctx, s.recovery.delivered)
-	if err != nil || !ahead {
-		return err
-	}
-	select {
-	case <-s.recovery.passed:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("server: wait for deliveries: %w", context.Cause(ctx))
+	if !owns && s.state.Load() != disconnected {
+		s.recovery.visiting = true
+		s.namespace.interest.acquire(s.id)
 	}
 }
 
-// record returns what is kept of s, which has just ended, or nil if its client
-// cannot come back. The caller holds mu.
-func (s *Socket) record(before int32) *adapter.Record {
-	if before != connected || s.recovery == nil || s.recovery.privateID == "" || !s.reason.recoverable() {
-		return nil
+// announced returns the rooms of which the adapter was told for s. The caller holds mu.
+func (s *Socket) announced() []string {
+	rooms := s.others()
+	if s.recovery != nil && s.recovery.visiting {
+		rooms = append(rooms, s.id)
 	}
-	return &adapter.Record{
-		PrivateID: s.recovery.privateID, SocketID: s.id, Node: s.connection.server.cluster.ID(),
-		Since: s.recovery.since, Rooms: append(s.others(), s.id),
-	}
-}
-
-// save keeps the record of a client that may come back.
-func (s *Socket) save(record *adapter.Record) {
-	s.connection.server.tasks.await(func() { record.Data = s.encodeData() })
-	s.keepRecord(record)
-}
-
-func (s *Socket) keepRecord(record *adapter.Record) {
-	n := s.namespace
-	ctx, cancel := context.WithTimeout(n.server.base, leaveTimeout)
-	defer cancel()
-	if err := n.log.Save(ctx, record); err != nil {
-		n.server.log.Warn("client cannot recover", "namespace", clip(n.name), "socket", s.id, "error", err)
-	}
+	return rooms
 }
 
 // mayComeBack says that s has ended in a way after which its client may recover:

@@ -41,6 +41,8 @@ func (n *Namespace) serve(r *adapter.Request, answer func(*adapter.Response)) {
 		n.serveEvent(r, answer)
 	case adapter.ActionCall:
 		n.serveCall(r, b, answer)
+	case adapter.ActionRelease:
+		n.serveRelease(r, answer)
 	}
 }
 

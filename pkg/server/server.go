@@ -35,6 +35,8 @@ type Server struct {
 	undeliverable atomic.Uint64 // messages of other nodes that were dropped here
 	recoveries    recoveries
 	client        *clientFiles // nil without Options.Client
+	unobserve     func()       // ends what observe began
+	renewing      sync.Once    // renewRecords has begun
 
 	closing atomic.Bool // no new clients; those that are here are being closed
 	closed  atomic.Bool // nothing can be emitted any more
@@ -71,13 +73,15 @@ func New(options Options) (*Server, error) {
 	if options.Client != nil {
 		s.client = newClientFiles(options.Client, e)
 	}
+	s.unobserve = s.observe()
 	s.cluster, err = cluster.Start(s.base, cluster.Options{
 		Adapter: options.Adapter, Logger: options.Logger,
 		HeartbeatInterval: options.HeartbeatInterval, HeartbeatTimeout: options.HeartbeatTimeout,
-		RequestTimeout: options.RequestTimeout, Recovery: options.retention(),
+		RequestTimeout: options.RequestTimeout, Recovery: options.retention(), Application: options.Application,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("server: %w", errors.Join(err, e.Close(s.base)))
+		s.unobserve()
+		return nil, fmt.Errorf("server: %w", errors.Join(err, e.Close(s.base), s.tasks.dismiss(s.base)))
 	}
 	s.Of(packet.DefaultNamespace)
 	return s, nil
@@ -132,7 +136,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.end(ErrServerClosed)
 	handled := s.tasks.wait(ctx) // the handlers of OnDisconnect may still emit to other nodes
 	s.closed.Store(true)
-	if err := errors.Join(sent, left, handled, s.fanout.tasks.dismiss(ctx), s.cluster.Close(ctx), s.tasks.dismiss(ctx)); err != nil {
+	errs := []error{sent, left, handled, s.fanout.tasks.dismiss(ctx), s.cluster.Close(ctx)}
+	s.tasks.Go(s.unobserve) // waits for the observer, and Shutdown no longer than ctx
+	if err := errors.Join(append(errs, s.tasks.dismiss(ctx))...); err != nil {
 		return fmt.Errorf("server: shutdown: %w", err)
 	}
 	return nil

@@ -221,6 +221,7 @@ func (s *Socket) enter(rooms []string) error {
 	if most := len(s.rooms) + len(rooms); exceeds(most, limit) && exceeds(len(s.rooms)+s.unknown(rooms), limit) {
 		return fmt.Errorf("%w: at most %d", ErrTooManyRooms, limit)
 	}
+	before := len(s.rooms)
 	if s.rooms == nil {
 		s.rooms = make(map[string]struct{}, len(rooms))
 	}
@@ -233,6 +234,9 @@ func (s *Socket) enter(rooms []string) error {
 		if state == connected {
 			s.namespace.rooms.Add(room, s)
 		}
+	}
+	if len(s.rooms) > before {
+		s.changed()
 	}
 	return nil
 }
@@ -258,6 +262,9 @@ func (s *Socket) Leave(rooms ...string) {
 			s.namespace.rooms.Remove(room, s)
 			left = append(left, room)
 		}
+	}
+	if len(left) > 0 {
+		s.changed()
 	}
 	s.mu.Unlock()
 	for _, room := range left {
@@ -301,7 +308,7 @@ func (s *Socket) end(reason DisconnectReason) bool {
 	if before == connected {
 		s.unregister()
 	}
-	rooms := s.others()
+	rooms := s.announced()
 	record := s.record(before)
 	acks, cancel := s.acks, s.cancel
 	s.acks = nil
@@ -316,9 +323,7 @@ func (s *Socket) end(reason DisconnectReason) bool {
 		s.connection.awaited(w, -1)
 	}
 	s.connection.drop(s, false)
-	if record != nil {
-		s.save(record)
-	}
+	s.save(before, record)
 	if start { // who hears of the disconnection may count on the record
 		s.start()
 	}
@@ -343,16 +348,18 @@ func (s *Socket) register() bool {
 		// What is delivered from now on is for s, and nothing before.
 		s.namespace.delivering.Lock()
 		defer s.namespace.delivering.Unlock()
-		s.begin(s.namespace.delivered)
+		s.begin()
 	}
 	s.namespace.add(s)
 	for room := range s.rooms {
 		s.namespace.rooms.Add(room, s)
 	}
+	s.changed()
 	return true
 }
 
 func (s *Socket) unregister() {
+	s.namespace.keeper.leave(s) // before the rooms, where else it is looked for
 	for room := range s.rooms {
 		s.namespace.rooms.Remove(room, s)
 	}

@@ -21,6 +21,18 @@ type Health struct {
 	// BusDropped counts the messages that did not travel between nodes, by reason; with
 	// "refused" they arrived, and this node could not do what they say.
 	BusDropped map[string]uint64
+	// BusInterruptions counts how often the adapter's backend was lost.
+	BusInterruptions uint64
+	// BusGaps counts the times in which messages of other nodes may have been missed.
+	BusGaps uint64
+	// LogGaps counts how often the adapter's log had lost its oldest entries before this
+	// node had read them.
+	LogGaps uint64
+	// LogResets counts how often that log was found empty, or another one than before.
+	LogResets uint64
+	// Repeated counts the entries of that log that were there more than once and were
+	// delivered once.
+	Repeated uint64
 	// Nodes are the ids of the other nodes that are known to live.
 	Nodes []string
 }
@@ -30,6 +42,8 @@ func (s *Server) Health() Health {
 	status := s.cluster.Status()
 	h := Health{
 		Ready: !s.closing.Load(), Bus: status.State.String(), BusSince: status.Since, BusDropped: make(map[string]uint64),
+		BusInterruptions: status.Interruptions, BusGaps: status.Gaps,
+		LogGaps: status.LogGaps, LogResets: status.LogResets, Repeated: status.Repeated,
 	}
 	maps.Copy(h.BusDropped, status.Dropped)
 	if n := s.undeliverable.Load(); n > 0 {

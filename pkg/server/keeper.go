@@ -1,0 +1,325 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+const (
+	// keepDelay is how long a change waits for others to be written with it.
+	keepDelay = 50 * time.Millisecond
+	// maxKeepDelay bounds the wait between attempts while nothing can be written.
+	maxKeepDelay = 2 * time.Second
+	// keptAtOnce is how many records of a namespace are written at a time.
+	keptAtOnce = 16
+)
+
+// keeper keeps the records of a namespace's sockets while they are connected, where
+// records outlive their node. One goroutine, alive while there is something to write,
+// goes over the sockets that have changed. So what waits while the backend is away are
+// sockets and no copies; only who has left leaves a copy, and these are bounded. See
+// docs/adr/0013-records-that-outlive-a-node.md.
+type keeper struct {
+	namespace *Namespace
+	records   adapter.RecordKeeper
+
+	mu      sync.Mutex
+	waiting []*Socket          // have changed, in the order in which they did
+	ending  map[string]*Socket // by id: have ended, and their records are not final
+	running bool
+}
+
+// upkeep is what a keeper knows of one socket. The keeper's mu guards it.
+type upkeep struct {
+	changed   bool            // is waiting to be written
+	writing   bool            // is being written
+	settled   bool            // nothing more is written
+	contested int             // how often the record is to be written instead of renewed
+	at        time.Time       // when the record was last written or renewed
+	left      time.Time       // when the socket ended
+	last      *adapter.Record // what is to be written then; nil: the record is forgotten
+	wake      chan struct{}   // closed when writing or settled changes; nil while nobody waits
+}
+
+// newKeeper returns nil unless n's records outlive this node.
+func newKeeper(n *Namespace) *keeper {
+	records, ok := n.log.(adapter.RecordKeeper)
+	if !ok {
+		return nil
+	}
+	n.server.renewing.Do(func() { n.server.tasks.Go(n.server.renewRecords) })
+	return &keeper{namespace: n, records: records, ending: make(map[string]*Socket)}
+}
+
+// change has the record of s written soon, if s is connected.
+func (k *keeper) change(s *Socket) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if u := &s.recovery.upkeep; !u.changed && u.left.IsZero() && s.Connected() {
+		k.queue(s)
+	}
+}
+
+// queue has s written. The caller holds mu.
+func (k *keeper) queue(s *Socket) {
+	s.recovery.upkeep.changed = true
+	k.waiting = append(k.waiting, s)
+	if !k.running {
+		k.running = true
+		k.namespace.server.tasks.Go(k.run)
+	}
+}
+
+// leave says that s has ended: only finish may still change its record.
+func (k *keeper) leave(s *Socket) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s.recovery.upkeep.left = time.Now()
+	k.ending[s.id] = s
+}
+
+// finish makes record the last one of s, which has ended, or has it forgotten if that
+// is nil. It returns when the record is written, or at once when that has to wait: for
+// the backend, or because nobody hears of a record that is forgotten.
+func (k *keeper) finish(s *Socket, record *adapter.Record) {
+	if record != nil && !k.away() {
+		k.occupy(s)
+		err := k.put(record)
+		if k.written(s, true, err) {
+			return
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	bounded := record != nil || k.away()
+	if bounded && len(k.ending) > k.namespace.server.options.Recovery.MaxRecords {
+		k.namespace.server.log.Warn("last state of a client is not kept: too many wait for the backend", "namespace", clip(k.namespace.name), "socket", s.id)
+		k.settle(s)
+		return
+	}
+	s.recovery.upkeep.last = record
+	k.queue(s)
+}
+
+// away says whether the backend is known not to be reached.
+func (k *keeper) away() bool {
+	return k.namespace.server.cluster.Status().State == adapter.Degraded
+}
+
+// run writes what has changed until nothing is left, or until the server ends and all
+// has been tried once more.
+func (k *keeper) run() {
+	alive := true
+	for delay := keepDelay; alive; {
+		alive = k.namespace.server.pause(delay)
+		delay = keepDelay + k.round(delay)
+		k.mu.Lock()
+		if len(k.waiting) == 0 || !alive {
+			k.running = false
+			k.mu.Unlock()
+			return
+		}
+		k.mu.Unlock()
+	}
+}
+
+// round writes what waits, and returns how much longer than usual to wait after it.
+// What cannot be written comes last next time, so that it holds up nothing else.
+func (k *keeper) round(delay time.Duration) time.Duration {
+	k.mu.Lock()
+	batch := k.waiting
+	k.waiting = nil
+	k.mu.Unlock()
+	rest, err := k.writeAll(batch)
+	if err == nil {
+		return 0
+	}
+	k.mu.Lock()
+	k.waiting = append(rest, k.waiting...)
+	k.mu.Unlock()
+	k.namespace.server.log.Warn("recovery records are not written; trying again", "namespace", clip(k.namespace.name), "error", err)
+	if len(batch)-len(rest) > keptAtOnce { // most was
+		return 0
+	}
+	return min(delay, maxKeepDelay-keepDelay)
+}
+
+// writeAll writes the records of sockets, some at a time, until one cannot be written.
+func (k *keeper) writeAll(sockets []*Socket) (rest []*Socket, err error) {
+	var (
+		next   atomic.Int64
+		failed atomic.Pointer[error]
+		wg     sync.WaitGroup
+	)
+	for range min(keptAtOnce, len(sockets)) {
+		wg.Go(func() {
+			for failed.Load() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(sockets) {
+					return
+				}
+				if err := k.write(sockets[i]); err != nil {
+					failed.Store(&err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if e := failed.Load(); e != nil {
+		return sockets[min(int(next.Load()), len(sockets)):], *e
+	}
+	return nil, nil
+}
+
+// write writes the record of s, unless that has been done.
+func (k *keeper) write(s *Socket) error {
+	u := &s.recovery.upkeep
+	k.mu.Lock()
+	if !u.changed {
+		k.mu.Unlock()
+		return nil
+	}
+	u.changed, u.writing = false, true
+	ended, last := !u.left.IsZero(), u.last
+	k.mu.Unlock()
+	var err error
+	switch {
+	case ended && last == nil:
+		err = k.forget(s)
+	case ended:
+		err = k.put(last)
+	default:
+		if record := s.snapshot(); record != nil {
+			err = k.put(record)
+		}
+	}
+	if !k.written(s, ended, err) {
+		k.again(s, ended)
+	}
+	return err
+}
+
+// put saves a record. What was saved before of one that is too large now is no longer
+// true, and is forgotten.
+func (k *keeper) put(record *adapter.Record) error {
+	n := k.namespace
+	ctx, cancel := context.WithTimeout(n.server.base, leaveTimeout)
+	defer cancel()
+	err := n.log.Save(ctx, record)
+	if !errors.Is(err, adapter.ErrTooLarge) {
+		return err
+	}
+	n.server.log.Warn("client cannot recover", "namespace", clip(n.name), "socket", record.SocketID, "error", err)
+	return k.records.Forget(ctx, record.PrivateID)
+}
+
+func (k *keeper) forget(s *Socket) error {
+	ctx, cancel := context.WithTimeout(k.namespace.server.base, leaveTimeout)
+	defer cancel()
+	return k.records.Forget(ctx, s.recovery.privateID)
+}
+
+// occupy waits for a write of s that runs, and takes its place.
+func (k *keeper) occupy(s *Socket) {
+	u := &s.recovery.upkeep
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for u.writing {
+		wake := u.watch()
+		k.mu.Unlock()
+		<-wake
+		k.mu.Lock()
+	}
+	u.changed, u.writing = false, true
+}
+
+// written ends a write of s, of its last state or not, and says whether it need not be
+// repeated: it succeeded, or it is of no use any more.
+func (k *keeper) written(s *Socket, last bool, err error) bool {
+	u := &s.recovery.upkeep
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	u.writing = false
+	u.notify()
+	if err == nil {
+		u.at = time.Now()
+	}
+	over := errors.Is(err, adapter.ErrClosed) || last && time.Since(u.left) > k.namespace.server.options.Recovery.MaxDisconnectionDuration
+	if err != nil && !over {
+		return false
+	}
+	if last {
+		k.settle(s)
+	}
+	return true
+}
+
+// again has s written once more, unless it has ended since: then finish decides.
+func (k *keeper) again(s *Socket, ended bool) {
+	u := &s.recovery.upkeep
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if ended == !u.left.IsZero() && !u.changed {
+		k.queue(s)
+	}
+}
+
+// settle says that the record of s is final. The caller holds mu.
+func (k *keeper) settle(s *Socket) {
+	u := &s.recovery.upkeep
+	u.settled = true
+	u.notify()
+	if k.ending[s.id] == s {
+		delete(k.ending, s.id)
+	}
+}
+
+// find returns the socket with that id whose record is not final though it has ended,
+// or nil.
+func (k *keeper) find(id string) *Socket {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ending[id]
+}
+
+// await returns when the record of s is final, or with ctx's error.
+func (k *keeper) await(ctx context.Context, s *Socket) error {
+	u := &s.recovery.upkeep
+	for {
+		k.mu.Lock()
+		if u.settled {
+			k.mu.Unlock()
+			return nil
+		}
+		wake := u.watch()
+		k.mu.Unlock()
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// watch returns what notify closes. The caller holds mu.
+func (u *upkeep) watch() <-chan struct{} {
+	if u.wake == nil {
+		u.wake = make(chan struct{})
+	}
+	return u.wake
+}
+
+func (u *upkeep) notify() {
+	if u.wake != nil {
+		close(u.wake)
+		u.wake = nil
+	}
+}

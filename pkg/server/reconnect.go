@@ -1,0 +1,102 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/roomcast/roomcast/internal/engine"
+)
+
+// reconnect connects a restored socket and sends what it missed. An error ends the
+// client's session, and so another attempt of the client decides: another connection
+// of it was faster, too much came meanwhile, or the log could not be read.
+func (s *Socket) reconnect(c *catchUp) (err error) {
+	n, f := s.namespace, s.connection.server.fanout
+	ctx, cancel := n.server.withPatience(s.Context())
+	defer cancel()
+	if s.state.Load() == disconnected || !f.hold(s) {
+		return errGone
+	}
+	defer func() {
+		if err != nil {
+			f.deafen(s)
+			s.end(ForcedClose)
+			s.connection.session.Close()
+			n.server.recoveries.count(err)
+		}
+	}()
+	if err := s.claim(ctx, c); err != nil {
+		return err
+	}
+	if c.contested {
+		s.recovery.upkeep.contested = contestedWrites
+	}
+	s.recovery.until, s.recovery.passed = c.offset, make(chan struct{})
+	if !s.register() {
+		s.keepRecord(c.record)
+		return errGone
+	}
+	defer n.unexpect(s)
+	s.connection.settled()
+	if err := s.catchUp(ctx, c); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	rooms := s.announced()
+	s.mu.Unlock()
+	if err := n.interest.announce(ctx, rooms); err != nil {
+		n.server.log.Warn("recovered client", "namespace", clip(n.name), "error", err)
+	}
+	reply, err := s.connectReply()
+	if err != nil {
+		return err
+	}
+	n.server.recoveries.count(nil) // before the client can know
+	f.add(delivery{one: s, message: engine.Join(append(c.messages, reply)), release: true})
+	return nil
+}
+
+// errStaleRecord means that the client has come and gone by another attempt, since
+// its record was found. Its rooms and data may be others now.
+var errStaleRecord = errors.New("server: record has changed")
+
+// claim takes the record that was found, if it is still the same and no socket of
+// another attempt has it.
+func (s *Socket) claim(ctx context.Context, c *catchUp) error {
+	n, found := s.namespace, c.record
+	taken, err := n.log.Take(ctx, found.PrivateID)
+	switch {
+	case err != nil:
+		return err
+	case taken.Node != found.Node, taken.Since != found.Since, !slices.Equal(taken.Rooms, found.Rooms), !bytes.Equal(taken.Data, found.Data):
+		s.keepRecord(taken)
+		return errStaleRecord
+	}
+	if !c.contested { // the owner answers: another attempt may have connected there
+		stood, err := n.reclaim(ctx, taken)
+		if stood {
+			return errStaleRecord // and its last state is the record
+		}
+		c.contested = err != nil
+	}
+	return nil
+}
+
+// catchUp completes what was missed until s became a receiver. If the client knows
+// more than this node has delivered, it waits for those deliveries, since what s is
+// sent until then the client knows.
+func (s *Socket) catchUp(ctx context.Context, c *catchUp) error {
+	r := s.recovery
+	if s.namespace.log.Compare(c.offset, r.delivered) <= 0 {
+		return c.read(ctx, r.delivered)
+	}
+	select {
+	case <-r.passed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("server: wait for deliveries: %w", context.Cause(ctx))
+	}
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/roomcast/roomcast/internal/cluster"
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+// releaseTimeout is how long a node may take to let go of a socket. After it, it counts
+// as dead.
+const releaseTimeout = time.Second
+
+// settleOwner has whoever has the socket of c's record let go of it, and reads the
+// record as it then is.
+func (c *catchUp) settleOwner(ctx context.Context, offset string) error {
+	n := c.namespace
+	if n.keeper == nil || c.record.Node == "" {
+		return nil
+	}
+	_, err := n.reclaim(ctx, c.record)
+	c.contested = err != nil
+	if errors.Is(err, cluster.ErrNodeLost) {
+		return nil // nobody writes it any more
+	}
+	c.record, err = n.log.Find(ctx, c.record.PrivateID, offset)
+	return err
+}
+
+// reclaim has the node that is named in r let go of the socket: a connection that still
+// stands is closed, and the record is that of its end. stood says whether there was one. An
+// error means that the node did not say so.
+func (n *Namespace) reclaim(ctx context.Context, r *adapter.Record) (stood bool, err error) {
+	if n.keeper == nil || r.Node == "" {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	defer cancel()
+	if r.Node == n.server.cluster.ID() {
+		return n.releaseHere(ctx, r.SocketID)
+	}
+	request := &adapter.Request{Action: adapter.ActionRelease, Rooms: []string{r.SocketID}}
+	err = n.topic.AskNode(ctx, r.Node, request, func(r *adapter.Response) { stood = stood || r.Receivers > 0 })
+	return stood, err
+}
+
+// releaseHere is reclaim for a socket of this node.
+func (n *Namespace) releaseHere(ctx context.Context, id string) (stood bool, err error) {
+	s := n.standing(id)
+	if s == nil {
+		return false, nil
+	}
+	n.server.tasks.Go(s.supersede)
+	return true, n.keeper.await(ctx, s)
+}
+
+// standing returns the socket with that id, if it has not ended or its record is not
+// final, or nil. Others may be in the room of its id.
+func (n *Namespace) standing(id string) *Socket {
+	for _, s := range n.rooms.Select([]string{id}) {
+		if s.id == id {
+			return s
+		}
+	}
+	return n.keeper.find(id)
+}
+
+// supersede ends the connection of a client that has come back on another one, s first.
+func (s *Socket) supersede() {
+	for _, socket := range append([]*Socket{s}, s.connection.sockets()...) {
+		socket.connection.server.fanout.deafen(socket)
+		socket.end(TransportClose)
+	}
+	s.connection.session.Close()
+}
+
+// serveRelease is releaseHere for another node, which asked this one alone.
+func (n *Namespace) serveRelease(r *adapter.Request, answer func(*adapter.Response)) {
+	if n.keeper == nil || len(r.Rooms) != 1 {
+		answer(&adapter.Response{Done: true})
+		return
+	}
+	id := r.Rooms[0]
+	accepted := n.releases.run(n.server.tasks, 0, func() {
+		ctx, cancel := context.WithTimeout(n.server.life, n.patience(r))
+		defer cancel()
+		stood, err := n.releaseHere(ctx, id)
+		if err != nil {
+			return // who has asked does not wait any more
+		}
+		response := &adapter.Response{Done: true}
+		if stood {
+			response.Receivers = 1
+		}
+		answer(response)
+	})
+	if !accepted {
+		n.server.undeliverable.Add(1)
+		n.server.log.Warn("request of another node dropped: too many wait", "namespace", clip(n.name))
+	}
+}
