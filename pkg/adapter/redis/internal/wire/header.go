@@ -87,8 +87,8 @@ func (h *Header) suffices() bool {
 
 func (h *Header) readMessage(r *reader) {
 	var untyped []byte // data, if it came before the type
-	for key := range r.object() {
-		switch string(key) {
+	for o := r.object(); r.next(&o); {
+		switch string(o.key) {
 		case "type":
 			h.Type = Type(r.int(int64(TypeGoodbye)))
 		case "data":
@@ -118,8 +118,8 @@ func (h *Header) readMessage(r *reader) {
 // the packet.
 func (h *Header) readData(r *reader) {
 	h.json = r.json
-	for key := range r.object() {
-		switch string(key) {
+	for o := r.object(); r.next(&o); {
+		switch string(o.key) {
 		case "requestId":
 			h.id = r.id()
 		case "opts":
@@ -148,8 +148,8 @@ func (h *Header) readData(r *reader) {
 // readPacket reads the packet of a broadcast. That has an acknowledgement id where a
 // Node.js server keeps what it emits to one of its own sockets; it is of no use here.
 func (h *Header) readPacket(r *reader) {
-	for key := range r.object() {
-		switch string(key) {
+	for o := r.object(); r.next(&o); {
+		switch string(o.key) {
 		case "type":
 			kind := packet.Type(r.int(int64(packet.BinaryAck)))
 			r.check(kind == packet.Event || kind == packet.BinaryEvent)
@@ -163,8 +163,8 @@ func (h *Header) readPacket(r *reader) {
 }
 
 func (h *Header) readOptions(r *reader) {
-	for key := range r.object() {
-		switch string(key) {
+	for o := r.object(); r.next(&o); {
+		switch string(o.key) {
 		case "rooms":
 			// Every sender gives a list. What is none did not mean everybody.
 			r.check(r.kind() == msgpack.Array)
@@ -185,7 +185,7 @@ func (h *Header) readOptions(r *reader) {
 
 func (h *Header) readSockets(r *reader) {
 	h.sockets = nil
-	for range r.array() {
+	for list := r.array(); r.next(&list); {
 		s := readSocket(r)
 		r.check(s.ID != "")
 		h.sockets = append(h.sockets, s)
@@ -193,8 +193,8 @@ func (h *Header) readSockets(r *reader) {
 }
 
 func readSocket(r *reader) (s adapter.Socket) {
-	for key := range r.object() {
-		switch string(key) {
+	for o := r.object(); r.next(&o); {
+		switch string(o.key) {
 		case "id":
 			s.ID = r.id()
 		case "rooms":

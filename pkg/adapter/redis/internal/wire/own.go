@@ -31,8 +31,8 @@ type flags struct {
 }
 
 func (f *flags) readFlags(r *reader) {
-	for key := range r.object() {
-		f.readFlag(key, r)
+	for o := r.object(); r.next(&o); {
+		f.readFlag(o.key, r)
 	}
 }
 
@@ -52,8 +52,8 @@ func (f *flags) readFlag(key []byte, r *reader) {
 func (h *Header) readOwn(r *reader) {
 	u := &h.unsaid
 	h.own = true
-	for key := range r.object() {
-		switch string(key) {
+	for o := r.object(); r.next(&o); {
+		switch string(o.key) {
 		case "version":
 			u.version = r.int(math.MaxInt64)
 		case "n":
@@ -71,7 +71,7 @@ func (h *Header) readOwn(r *reader) {
 		case "message":
 			h.readWhole(r)
 		default:
-			u.readFlag(key, r)
+			u.readFlag(o.key, r)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"iter"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -58,76 +57,76 @@ func (r *reader) kind() msgpack.Kind {
 	return r.packed.Peek()
 }
 
-// object yields the keys of an object. For each of them exactly one value is to be read.
-func (r *reader) object() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for range r.elements(msgpack.Map) {
-			var key []byte
-			if r.json {
-				var ok bool
-				key, ok = r.text.key()
-				r.check(ok)
-			} else {
-				var err error
-				key, err = r.packed.Text()
-				r.check(err == nil)
-			}
-			if r.err != nil || !yield(key) {
-				return
-			}
-		}
-	}
+// container is an object or an array that is being read.
+type container struct {
+	kind msgpack.Kind
+	left int    // elements that have not been read; unknown in JSON
+	read int    // elements that next has come to
+	key  []byte // of the present member of an object
 }
 
-// array yields as often as an array has elements, each of which is to be read. It fails
-// for more of them than a list may have.
-func (r *reader) array() iter.Seq[int] {
-	return func(yield func(int) bool) {
-		for i := range r.elements(msgpack.Array) {
-			if r.check(i < maxElements); r.err != nil || !yield(i) {
-				return
-			}
-		}
-	}
-}
+// object begins to read an object, and array an array. Each element, to which next
+// leads, is then to be read:
+//
+//	for o := r.object(); r.next(&o); {
+func (r *reader) object() container { return r.open(msgpack.Map, '{') }
+func (r *reader) array() container  { return r.open(msgpack.Array, '[') }
 
-// elements yields as often as a container has elements.
-func (r *reader) elements(kind msgpack.Kind) iter.Seq[int] {
-	if r.json {
-		return r.jsonElements(kind)
-	}
-	return func(yield func(int) bool) {
-		if r.err != nil {
-			return
-		}
+func (r *reader) open(kind msgpack.Kind, bracket byte) container {
+	c := container{kind: kind}
+	switch {
+	case r.err != nil:
+	case r.json:
+		r.check(r.text.open(bracket))
+	default:
 		size := r.packed.ArrayLen
 		if kind == msgpack.Map {
 			size = r.packed.MapLen
 		}
-		n, err := size()
+		var err error
+		c.left, err = size()
 		r.check(err == nil)
-		for i := 0; i < n && r.err == nil && yield(i); i++ {
-		}
 	}
+	return c
 }
 
-func (r *reader) jsonElements(kind msgpack.Kind) iter.Seq[int] {
-	begin, end := byte('['), byte(']')
-	if kind == msgpack.Map {
-		begin, end = '{', '}'
+// next says whether there is another element, and reads its key. It fails for an array
+// that has more of them than a list may have.
+func (r *reader) next(c *container) bool {
+	if r.err != nil {
+		return false
 	}
-	return func(yield func(int) bool) {
-		if r.err != nil {
-			return
+	if r.json {
+		end := byte(']')
+		if c.kind == msgpack.Map {
+			end = '}'
 		}
-		r.check(r.text.open(begin))
-		for i := 0; r.err == nil; i++ {
-			more, ok := r.text.more(end, i == 0)
-			if r.check(ok); !more || !yield(i) {
-				return
-			}
+		more, ok := r.text.more(end, c.read == 0)
+		if r.check(ok); !more || !ok {
+			return false
 		}
+	} else if c.read == c.left {
+		return false
 	}
+	c.read++
+	if c.kind == msgpack.Map {
+		c.key = r.key()
+	} else {
+		r.check(c.read <= maxElements)
+	}
+	return r.err == nil
+}
+
+// key reads the key of a member.
+func (r *reader) key() []byte {
+	if r.json {
+		key, ok := r.text.key()
+		r.check(ok)
+		return key
+	}
+	key, err := r.packed.Text()
+	r.check(err == nil)
+	return key
 }
 
 // skip reads a value, with what is inside, and returns its bytes.
@@ -171,7 +170,7 @@ func (r *reader) names() (names []string) {
 		r.skip()
 		return nil
 	}
-	for range r.array() {
+	for list := r.array(); r.next(&list); {
 		names = append(names, r.name())
 	}
 	return names

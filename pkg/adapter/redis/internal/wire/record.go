@@ -9,9 +9,9 @@ import (
 // AppendRecord appends to dst a recovery record of a socket of topic as Node.js writes
 // it, the base64 of MessagePack:
 //
-//	{sid, pid, rooms, data, nsp, node, since}
+//	{sid, pid, rooms, data, nsp, node, incarnation, since}
 //
-// A Node.js server leaves out nsp, node and since, and ignores them. It fails with
+// A Node.js server leaves out what follows data, and ignores it. First is not kept. It fails with
 // adapter.ErrMalformed if the record's data is no JSON.
 func AppendRecord(dst []byte, topic string, rec *adapter.Record) ([]byte, error) {
 	w := writer{packed: true}
@@ -26,13 +26,14 @@ func AppendRecord(dst []byte, topic string, rec *adapter.Record) ([]byte, error)
 	}
 	o.text("nsp", topic)
 	o.text("node", string(rec.Node))
+	o.text("incarnation", rec.Incarnation)
 	o.text("since", rec.Since)
 	o.end()
 	return base64.StdEncoding.AppendEncode(dst, w.out), nil
 }
 
 // ReadRecord reads a recovery record and returns the topic of its socket, which is empty,
-// like Node and Since, if a Node.js server has written it. Binary data in such a record
+// like Node, Incarnation and Since, if a Node.js server has written it. Binary data in such a record
 // comes as what JSON.stringify makes of a Buffer, since Data is JSON: the rest of what the
 // program has attached is worth more than a client that starts afresh. It fails with an
 // error that wraps adapter.ErrMalformed.
@@ -43,8 +44,8 @@ func ReadRecord(value []byte) (topic string, rec *adapter.Record, err error) {
 	}
 	rec = &adapter.Record{}
 	r := newReader(payload)
-	for key := range r.object() {
-		switch string(key) {
+	for o := r.object(); r.next(&o); {
+		switch string(o.key) {
 		case "sid":
 			rec.SocketID = r.id()
 		case "pid":
@@ -57,6 +58,8 @@ func ReadRecord(value []byte) (topic string, rec *adapter.Record, err error) {
 			topic = r.string()
 		case "node":
 			rec.Node = adapter.NodeID(r.id())
+		case "incarnation":
+			rec.Incarnation = r.id()
 		case "since":
 			rec.Since = r.id()
 		default:
