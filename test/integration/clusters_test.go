@@ -15,6 +15,7 @@ import (
 type cluster struct {
 	orders []order // each story is played on each
 	redis  string  // the URL of what connects the nodes, or empty
+	kind   kind    // of their adapters, on Redis
 }
 
 // order is the nodes of a cluster as a story numbers them.
@@ -46,24 +47,27 @@ func startOnRedis(t *testing.T, c *chapter) cluster {
 		nodes = append(nodes, startNode(t, addr, c.options()))
 	}
 	awaitMembers(t, nodes)
-	return cluster{orders: []order{{urls: urlsOf(nodes)}}, redis: "redis://" + addr}
+	return cluster{orders: []order{{urls: urlsOf(nodes)}}, redis: "redis://" + addr, kind: classic}
 }
 
-// startMixed starts two nodes of roomcast and two of the reference.
-func startMixed(t *testing.T, c *chapter) cluster {
-	addr := redisserver.Addr(t)
-	reference := startReference(t, 2, c.reference(addr))
-	var nodes []*node
-	for range 2 {
-		o := c.options()
-		o.Adapter = overRedis(t, addr, redis.Options{NodeJS: true})
-		nodes = append(nodes, startNodeOn(t, o))
+// startMixed starts two nodes of roomcast and two of the reference, with adapters of a
+// kind.
+func startMixed(k kind) func(t *testing.T, c *chapter) cluster {
+	return func(t *testing.T, c *chapter) cluster {
+		addr := redisserver.Addr(t)
+		reference := startReference(t, 2, c.reference(k, addr))
+		var nodes []*node
+		for range 2 {
+			o := c.options()
+			o.Adapter = over(t, k, addr, redis.Options{NodeJS: true})
+			nodes = append(nodes, startNodeOn(t, o))
+		}
+		awaitMembers(t, nodes)
+		return cluster{kind: k, redis: "redis://" + addr, orders: []order{
+			{urls: []string{nodes[0].url, reference[0].url, nodes[1].url, reference[1].url}, own: []int{0, 2}},
+			{urls: []string{reference[0].url, nodes[0].url, reference[1].url, nodes[1].url}, own: []int{1, 3}},
+		}}
 	}
-	awaitMembers(t, nodes)
-	return cluster{redis: "redis://" + addr, orders: []order{
-		{urls: []string{nodes[0].url, reference[0].url, nodes[1].url, reference[1].url}, own: []int{0, 2}},
-		{urls: []string{reference[0].url, nodes[0].url, reference[1].url, nodes[1].url}, own: []int{1, 3}},
-	}}
 }
 
 // reference is a running server of the reference implementation.
@@ -76,6 +80,7 @@ type reference struct {
 // takes them.
 type referenceOptions struct {
 	Redis    string         `json:"redis,omitempty"`
+	Adapter  kind           `json:"adapter,omitempty"`
 	Parser   string         `json:"parser,omitempty"`
 	Recovery map[string]any `json:"recovery,omitempty"`
 }

@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -53,9 +54,34 @@ func startNode(t testing.TB, redisAddr string, options server.Options) *node {
 	return startNodeOn(t, options)
 }
 
-// overRedis makes an adapter with a Redis client of its own, which is closed when
-// the test ends.
+// kind is a kind of adapter for Redis, as node.mjs calls it.
+type kind string
+
+const (
+	alone   kind = "" // no Redis
+	classic kind = "classic"
+	sharded kind = "sharded"
+	streams kind = "streams"
+)
+
+// open makes an adapter of kind k.
+func (k kind) open(client goredis.UniversalClient, options redis.Options) (adapter.Adapter, error) {
+	switch k {
+	case classic:
+		return redis.New(client, options)
+	}
+	return nil, fmt.Errorf("there is no adapter of the kind %q", k)
+}
+
+// overRedis makes an adapter for classic pub/sub.
 func overRedis(t testing.TB, redisAddr string, options redis.Options) adapter.Adapter {
+	t.Helper()
+	return over(t, classic, redisAddr, options)
+}
+
+// over makes an adapter of kind k with a Redis client of its own, which is closed when
+// the test ends.
+func over(t testing.TB, k kind, redisAddr string, options redis.Options) adapter.Adapter {
 	t.Helper()
 	client := goredis.NewClient(&goredis.Options{Addr: redisAddr})
 	t.Cleanup(func() {
@@ -64,7 +90,7 @@ func overRedis(t testing.TB, redisAddr string, options redis.Options) adapter.Ad
 		}
 	})
 	options.Logger = errorLog(t.Output())
-	bus, err := redis.New(client, options)
+	bus, err := k.open(client, options)
 	if err != nil {
 		t.Fatal(err)
 	}

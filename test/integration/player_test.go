@@ -35,7 +35,7 @@ func startScript(t testing.TB, name string, args ...string) *script {
 	if err != nil {
 		t.Fatal("this test needs Node.js: install it, or run make test as root on Debian, which does")
 	}
-	for _, module := range []string{"socket.io-client", "socket.io", "socket.io-msgpack-parser", "redis", filepath.Join("@socket.io", "redis-emitter")} {
+	for _, module := range []string{"socket.io-client", "socket.io", "socket.io-msgpack-parser", "redis", filepath.Join("@socket.io", "redis-emitter"), filepath.Join("@socket.io", "redis-streams-adapter")} {
 		if _, err := os.Stat(filepath.Join("js", "node_modules", module)); err != nil {
 			t.Fatalf("the JavaScript package %s is missing: make test installs it", module)
 		}
@@ -113,6 +113,7 @@ type scene struct {
 	Askers    []int    `json:"askers,omitempty"` // the nodes that ask, by index; none means all
 	Parser    string   `json:"parser,omitempty"`
 	Redis     string   `json:"redis,omitempty"`
+	Adapter   kind     `json:"adapter,omitempty"`
 	Clients   int      `json:"clients,omitempty"`
 	Events    int      `json:"events,omitempty"`
 }

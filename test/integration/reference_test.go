@@ -10,31 +10,36 @@ import (
 )
 
 // What the stories say is true of the reference implementation: they are played on
-// servers of it alone.
+// servers of it alone, with each of its adapters.
 func TestReference_StoriesAreTrueOfIt(t *testing.T) {
-	for _, c := range chapters {
-		t.Run(c.name, func(t *testing.T) {
-			addr := redisserver.Addr(t)
-			count := 3
-			if c.recovery != nil {
-				count = 1
+	for column, k := range map[int]kind{single: alone, mixedClassic: classic, mixedSharded: sharded, mixedStreams: streams} {
+		for _, c := range chapters {
+			if c.runs(column) > 0 && (k != alone || c.recovery != nil) {
+				t.Run(c.name+" "+string(k), func(t *testing.T) { c.playOnReference(t, column, k) })
 			}
-			var urls []string
-			for _, s := range startReference(t, count, c.reference(addr)) {
-				urls = append(urls, s.url)
+		}
+	}
+}
+
+func (c *chapter) playOnReference(t *testing.T, column int, k kind) {
+	addr, count := redisserver.Addr(t), 3
+	if k == alone {
+		count = 1
+	}
+	var urls []string
+	for _, s := range startReference(t, count, c.reference(k, addr)) {
+		urls = append(urls, s.url)
+	}
+	player := startPlayer(t)
+	for _, f := range c.features {
+		for _, story := range f.stories {
+			if !plays(column, story) || ownAskers[story] && k != alone {
+				continue
 			}
-			player := startPlayer(t)
-			for _, f := range c.features {
-				for _, story := range f.stories {
-					if c.recovery == nil && !plays(mixed, story) || ownAskers[story] {
-						continue
-					}
-					t.Run(story, func(t *testing.T) {
-						player.play(t, nil, scene{Story: story, Transport: "websocket", Nodes: urls, Parser: c.parser, Redis: "redis://" + addr})
-					})
-				}
-			}
-		})
+			t.Run(story, func(t *testing.T) {
+				player.play(t, nil, scene{Story: story, Transport: "websocket", Nodes: urls, Parser: c.parser, Redis: "redis://" + addr, Adapter: k})
+			})
+		}
 	}
 }
 

@@ -13,9 +13,10 @@ const parsers = { msgpack };
 export class Stage {
   #leave = [];
 
-  // nodes are the base URLs of the cluster's nodes, transport is a key of ways, parser one of parsers or absent.
-  constructor({ nodes = [], transport = "websocket", ...rest }) {
-    Object.assign(this, rest, { nodes, transport });
+  // nodes are the base URLs of the cluster's nodes, transport is a key of ways, parser one of parsers or absent, askers the
+  // nodes of which a story asks what not all can do.
+  constructor({ nodes = [], transport = "websocket", askers = [...nodes.keys()], ...rest }) {
+    Object.assign(this, rest, { nodes, transport, askers });
   }
 
   // options of a client that stays with its node and its transport.

@@ -13,9 +13,13 @@ function select(socket, { to = [], except = [], others, local, volatile, compres
   return selection;
 }
 
-export function serveCluster(namespace) {
+// subscribed waits until what other servers say to the rooms that were joined before arrives: join itself does not.
+export function serveCluster(namespace, subscribed) {
   namespace.on("connection", (socket) => {
-    on(socket, "join", (rooms) => socket.join(rooms));
+    on(socket, "join", async (rooms) => {
+      await socket.join(rooms);
+      await subscribed();
+    });
     on(socket, "leave", (rooms) => Promise.all(rooms.map((room) => socket.leave(room))));
     on(socket, "broadcast", (selection, event, ...args) => { select(socket, selection).emit(event, ...args); });
     on(socket, "call", (selection, event, ...args) => new Promise((resolve) => {

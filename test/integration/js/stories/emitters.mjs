@@ -4,12 +4,13 @@ import assert from "node:assert/strict";
 import { Emitter } from "@socket.io/redis-emitter";
 import { createClient } from "redis";
 import { ask, eventually, Inbox, next } from "../stage.mjs";
+import { StreamsEmitter } from "../streamsemitter.mjs";
 
 async function openEmitter(stage) {
   const redis = createClient({ url: stage.redis });
   await redis.connect();
   stage.onLeave(() => redis.destroy());
-  return new Emitter(redis);
+  return stage.adapter === "streams" ? new StreamsEmitter(redis) : new Emitter(redis);
 }
 
 export async function emitter(stage) {

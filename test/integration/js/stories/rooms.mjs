@@ -16,7 +16,7 @@ export function enterAll(stage, namespace) {
 }
 
 // speakers are the clients that have their nodes do something, one of each node or of those that the scene names.
-export function speakers({ nodes, askers = [...nodes.keys()] }, clients) {
+export function speakers({ askers }, clients) {
   return askers.map((node) => clients.findLast((client) => client.node === node));
 }
 
