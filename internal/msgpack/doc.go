@@ -22,6 +22,7 @@ var (
 	ErrMalformed = errors.New("msgpack: malformed input")
 	// ErrTooDeep means that the input is nested more deeply than MaxDepth.
 	ErrTooDeep = errors.New("msgpack: input is nested too deeply")
-	// ErrTooLarge means that the input's binaries take more room than there is.
+	// ErrTooLarge means that the input's binaries take more room than there is, or are
+	// more than a million.
 	ErrTooLarge = errors.New("msgpack: binaries are too large")
 )

@@ -351,3 +351,30 @@ func TestFloatsKeepTheirValue(t *testing.T) {
 		}
 	}
 }
+
+func TestAppendPlainJSON_BinariesAreThoseOfABuffer(t *testing.T) {
+	for _, c := range []struct{ packed, want string }{
+		{"c400", `{"type":"Buffer","data":[]}`}, {"c40300ff07", `{"type":"Buffer","data":[0,255,7]}`},
+		{"92c40101 81a161c40102", `[{"type":"Buffer","data":[1]},{"a":{"type":"Buffer","data":[2]}}]`},
+		{"c70200 0102", `{"type":"Buffer","data":[1,2]}`}, {"d5050102", `[5,{"type":"Buffer","data":[1,2]}]`}, {"92c0a161", `[null,"a"]`},
+	} {
+		r := NewReader(unhex(t, c.packed))
+		if got, err := r.AppendPlainJSON([]byte("x")); err != nil || string(got) != "x"+c.want || r.Len() > 0 {
+			t.Errorf("%s: got %s, %v, want %s", c.packed, got, err, c.want)
+		}
+	}
+	r := NewReader(unhex(t, "92c40101"))
+	if got, err := r.AppendPlainJSON([]byte("x")); !errors.Is(err, ErrMalformed) || string(got) != "x" {
+		t.Errorf("half an array: got %s, %v, want ErrMalformed", got, err)
+	}
+}
+
+func TestAppendJSON_BinariesAreLimitedInNumber(t *testing.T) {
+	const most = 1 << 20
+	for n, want := range map[int]error{most: nil, most + 1: ErrTooLarge} {
+		r := NewReader(append(AppendArrayHeader(nil, n), bytes.Repeat([]byte{0xc4, 0}, n)...))
+		if _, got, err := r.AppendJSON(nil, nil); !errors.Is(err, want) || want == nil && len(got) != n {
+			t.Errorf("%d binaries: got %d, %v, want %v", n, len(got), err, want)
+		}
+	}
+}

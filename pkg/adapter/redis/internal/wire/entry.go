@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -28,8 +29,8 @@ type Entry struct {
 // Node.js ignores.
 //
 // It fails with ErrNoForm for what does not belong into a stream, because it is for a
-// single node or waits for answers, and with adapter.ErrMalformed for a packet whose data
-// is no JSON.
+// single node or waits for answers, with adapter.ErrMalformed for a packet whose data is no
+// JSON, and as Message.MarshalBinary does for what travels in that form.
 func NewEntry(self adapter.NodeID, topic string, m *adapter.Message, order uint64) (Entry, error) {
 	e := Entry{UID: string(self), Topic: topic}
 	if m.To != "" || m.Kind != adapter.KindBroadcast && m.Kind != adapter.KindRequest {
@@ -38,7 +39,8 @@ func NewEntry(self adapter.NodeID, topic string, m *adapter.Message, order uint6
 	t, err := typeOfMessage(m)
 	switch {
 	case err != nil && m.Kind == adapter.KindBroadcast:
-		return e, e.hold(m, order)
+		err = e.hold(m, order)
+		return e, err
 	case err != nil:
 		return Entry{}, err
 	case m.Kind == adapter.KindRequest && !t.changes() && (t != TypeEvent || self != Emitter):
@@ -85,7 +87,7 @@ func ownField(m *adapter.Message, order uint64) string {
 func (e *Entry) hold(m *adapter.Message, order uint64) error {
 	form, err := m.MarshalBinary()
 	if err != nil {
-		return malformed("write entry")
+		return fmt.Errorf("wire: write entry: %w", err)
 	}
 	w := writer{}
 	o := w.begin()

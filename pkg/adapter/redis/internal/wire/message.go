@@ -6,8 +6,9 @@ import (
 )
 
 // AppendMessage appends to dst a message that self sends to topic over pub/sub. With an
-// order that is not 0 the message carries that number. A response is for the Asker that
-// its To names.
+// order that is not 0 the message carries that number, unless it is a response, which only
+// the Asker that its To names hears. A response to a call that holds no acknowledgement
+// tells it how many sockets it reaches: it is for the caller to say that only once.
 //
 // It fails with ErrNoForm for what only roomcast nodes say to each other, and with
 // adapter.ErrMalformed for a packet whose data is no JSON; then it returns dst as it was.
