@@ -1,0 +1,179 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+// between reads at most count genuine entries behind after, and says behind which place
+// to go on; more says whether there may be others.
+func (l *Log) between(ctx context.Context, c commander, after id, count int) (entries []record, last id, more bool, err error) {
+	cmd := newCommand(ctx, "xrange", l.Name, after.next().String(), "+", "count", count)
+	if err := c.run(ctx, cmd); err != nil {
+		return nil, after, false, err
+	}
+	reply := cmd.reply()
+	entries = reply.records()
+	if err := reply.wrap("read the log"); err != nil {
+		return nil, after, false, err
+	}
+	more = len(entries) == count
+	last = after
+	if len(entries) > 0 {
+		last = entries[len(entries)-1].at
+	}
+	entries, _, _ = l.genuine(entries)
+	return entries, last, more, nil
+}
+
+// caller is a commander that returns with the context of the call.
+type caller struct{ *Log }
+
+func (c caller) run(ctx context.Context, commands ...command) error { return c.call(ctx, commands...) }
+
+// Covers says whether Read could begin behind offset: nil if all that follows it is
+// still there. It fails with ErrNoOffset if not, which includes what is no offset of
+// this log, and with an error that wraps ErrDegraded if Redis does not answer. offset
+// may be any text.
+func (l *Log) Covers(ctx context.Context, offset string) error {
+	at, ok := parseID(offset)
+	if !ok {
+		return adapter.ErrNoOffset
+	}
+	there, err := l.exists(ctx, caller{l}, at)
+	if err != nil {
+		return degraded(ctx, err)
+	}
+	if there {
+		return nil
+	}
+	return l.covers(ctx, at)
+}
+
+// covers says so of a place that has no entry. That is good where this node's reading
+// began, unless the log was another one since: nothing else proves that the place is
+// one of this log, and that nothing behind it is missing.
+func (l *Log) covers(ctx context.Context, at id) error {
+	s, err := l.end(ctx, caller{l})
+	if err != nil {
+		return degraded(ctx, err)
+	}
+	if origin, ok := l.reader.begun(); ok && origin.at == at && origin.count >= 0 && s.trimmed() == origin.count {
+		return nil
+	}
+	return adapter.ErrNoOffset
+}
+
+// degraded returns ctx's error if it has ended, else err as what Redis being away is.
+func degraded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w: %w", adapter.ErrDegraded, err)
+}
+
+// Read yields the entries of topic behind after, in order and each once, until the
+// log's end at the time it is reached. It holds no more than Config.ReadCount of them
+// at a time. An error ends it: those of Covers, ErrNoOffset also when entries are
+// trimmed while they are read.
+func (l *Log) Read(ctx context.Context, after, topic string) iter.Seq2[*Entry, error] {
+	return func(yield func(*Entry, error) bool) {
+		at, ok := parseID(after)
+		if !ok {
+			yield(nil, adapter.ErrNoOffset)
+			return
+		}
+		select {
+		case l.reads <- struct{}{}:
+			defer func() { <-l.reads }()
+		case <-ctx.Done():
+			yield(nil, ctx.Err())
+			return
+		}
+		if err := l.read(ctx, at, topic, yield); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// read is Read with a place in the log. It returns nil if yield has had enough.
+func (l *Log) read(ctx context.Context, at id, topic string, yield func(*Entry, error) bool) error {
+	if err := l.catchUp(ctx, at); err != nil {
+		return degraded(ctx, err)
+	}
+	for first := true; ; first = false {
+		// Each batch begins with the last entry of the one before: if that is gone,
+		// so may be others.
+		cmd := newCommand(ctx, "xrange", l.Name, at.String(), "+", "count", l.ReadCount+1)
+		if err := l.call(ctx, cmd); err != nil {
+			return degraded(ctx, err)
+		}
+		reply := cmd.reply()
+		entries := reply.records()
+		if err := reply.wrap("read the log"); err != nil {
+			return degraded(ctx, err)
+		}
+		more := len(entries) == int(l.ReadCount)+1
+		switch {
+		case len(entries) > 0 && entries[0].at == at:
+			entries = entries[1:]
+		case !first:
+			return adapter.ErrNoOffset
+		default:
+			if err := l.covers(ctx, at); err != nil {
+				return err
+			}
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+		last := entries[len(entries)-1].at
+		entries, _, _ = l.genuine(entries)
+		l.index.extend(at, last, entries)
+		for i := range entries {
+			e := &entries[i]
+			if e.Topic == topic && !l.index.repeated(e.at) && !yield(&e.Entry, nil) {
+				return nil
+			}
+		}
+		if at = last; !more {
+			return nil
+		}
+	}
+}
+
+// catchUp makes the index know what was written before at, and before the place that
+// the reader has come to. That is one scan in the life of a log, as a rule: the reader
+// goes on from there.
+func (l *Log) catchUp(ctx context.Context, at id) error {
+	if !l.behind(at) {
+		return nil
+	}
+	select {
+	case l.scanning <- struct{}{}:
+		defer func() { <-l.scanning }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for l.behind(at) {
+		from := l.index.reach()
+		entries, last, more, err := l.between(ctx, caller{l}, from, scanCount)
+		if err != nil {
+			return err
+		}
+		l.index.extend(from, last, entries)
+		if !more {
+			return nil
+		}
+	}
+	return nil
+}
+
+// behind says whether the index knows less than is needed to read behind at.
+func (l *Log) behind(at id) bool {
+	reach := l.index.reach()
+	return reach.before(at) || reach.before(l.reader.at())
+}

@@ -1,0 +1,64 @@
+package stream
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// session is one connection to the server that has the stream, outside of the
+// client's pool: a read that waits for entries must not take a connection from
+// others, has another time limit, and must end at once when it is no longer wanted.
+type session struct {
+	client *goredis.Client
+	conn   *goredis.Conn
+	asking bool
+	ended  chan struct{}
+	closer sync.WaitGroup
+}
+
+// open connects with its first command. It never connects again: an error of run that
+// is no refusal is the session's end. What waits for a reply fails as soon as ctx has
+// ended, or after limit.
+func (p *place) open(ctx context.Context, limit, dial time.Duration) (*session, error) {
+	client, asking, err := p.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	options := *client.Options()
+	options.Protocol = 2 // replies are as in all versions of Redis
+	options.PoolSize, options.MinIdleConns, options.MaxIdleConns, options.MaxActiveConns = 1, 0, 0, 0
+	options.PipelinePoolSize = 0
+	options.MaxRetries, options.DialerRetries = -1, 1
+	options.DialTimeout = min(options.DialTimeout, dial)
+	options.ReadTimeout, options.WriteTimeout = limit, limit
+	options.ConnMaxIdleTime, options.ConnMaxLifetime = -1, 0
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	options.ClientSideCacheConfig, options.ClientSideCache = nil, nil
+	options.PushNotificationProcessor = nil
+	own := goredis.NewClient(&options)
+	s := &session{client: own, conn: own.Conn(), asking: asking, ended: make(chan struct{})}
+	s.closer.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-s.ended:
+		}
+		_ = own.Close() // which ends a read
+	})
+	return s, nil
+}
+
+// close ends the connection.
+func (s *session) close() {
+	close(s.ended)
+	s.closer.Wait()
+	_ = s.conn.Close()
+}
+
+// run implements commander.
+func (s *session) run(ctx context.Context, commands ...command) error {
+	return exec(ctx, s.conn.Pipeline(), s.asking, commands)
+}
