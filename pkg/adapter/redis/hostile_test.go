@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/roomcast/roomcast/internal/testutil/redisserver"
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/redis"
@@ -118,26 +116,6 @@ func TestLimit_TooLargeMessagesTravelInNeitherDirection(t *testing.T) {
 	a.expect(t, "good")
 	if got := a.adapter.Status().Dropped["too_large"]; got != 3 {
 		t.Errorf("counted %d, want 3", got)
-	}
-}
-
-func TestNew_RefusesWhatCannotWork(t *testing.T) {
-	ring := goredis.NewRing(&goredis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}})
-	defer ring.Close()
-	client := newClient(t, "127.0.0.1:1")
-	for name, c := range map[string]struct {
-		client goredis.UniversalClient
-		opts   redis.Options
-		want   string
-	}{
-		"no client":        {nil, redis.Options{}, "client"},
-		"a ring":           {ring, redis.Options{}, "Ring"},
-		"negative message": {client, redis.Options{MaxMessageBytes: -1}, "MaxMessageBytes"},
-		"negative queue":   {client, redis.Options{PublishQueueBytes: -1}, "PublishQueueBytes"},
-	} {
-		if _, err := redis.New(c.client, c.opts); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: got %v, want an error that names %s", name, err, c.want)
-		}
 	}
 }
 

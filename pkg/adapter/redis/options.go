@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -78,6 +79,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	o.HMACKey = slices.Clone(o.HMACKey)
 	o.Logger = slog.New(loglimit.New(o.Logger.Handler(), logsPerSecond))
 	return o, nil
 }
