@@ -57,6 +57,10 @@ func (t *Topic) answer(asker adapter.NodeID, r *adapter.Request) func(*adapter.R
 			return
 		}
 		response.ID, response.Action = id, action
+		if asker == t.node.id {
+			t.node.calls.answered(asker, response)
+			return
+		}
 		m := &adapter.Message{From: t.node.id, To: asker, Kind: adapter.KindResponse, Response: response}
 		t.warnUnanswered(t.answers.send(t.ctx, m))
 	}

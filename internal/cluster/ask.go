@@ -38,6 +38,9 @@ func (t *Topic) Begin(ctx context.Context, r *adapter.Request, receive func(*ada
 		return nil, err
 	}
 	members := t.node.members.in(t.namespace)
+	if t.Ordered() && changes(r.Action) {
+		members = append(members, t.node.id)
+	}
 	c.tally, c.counter = newTally(r.Action, members), t.counter
 	if len(members) == 0 && t.counter == nil && reads(r.Action) {
 		return c, nil

@@ -176,7 +176,7 @@ func joinWith(t *testing.T, n *Node, namespace string, h Handler) *Topic {
 
 func handle(deliver func(*adapter.Broadcast)) Handler {
 	return Handler{
-		Broadcast: func(b *adapter.Broadcast, _ string) {
+		Broadcast: func(b *adapter.Broadcast, _ string, _ bool) {
 			if deliver != nil {
 				deliver(b)
 			}

@@ -8,8 +8,9 @@ import "github.com/roomcast/roomcast/pkg/adapter"
 type Handler struct {
 	// Broadcast takes a packet to this node's sockets, this node's own too if
 	// Topic.Returns. With Options.Recovery offset is the position of b in the log, or
-	// empty for what is not kept. Without it, offset is empty.
-	Broadcast func(b *adapter.Broadcast, offset string)
+	// empty for what is not kept. Without it, offset is empty. own says that this node has
+	// published b.
+	Broadcast func(b *adapter.Broadcast, offset string, own bool)
 	// Request does what another node, or another program, asks for; ActionRelease only
 	// from who addressed this node alone. answer sends one
 	// response to who asked and fills in its ID and Action. It does not block, may be

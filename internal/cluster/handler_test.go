@@ -102,7 +102,7 @@ func TestJoin_RequestThatComesFirstIsAnswered(t *testing.T) {
 		a := stranger(t, hub, "a")
 		broadcasts := 0
 		joinWith(t, start(t, eager{hub}), "/", Handler{
-			Broadcast: func(*adapter.Broadcast, string) { broadcasts++ },
+			Broadcast: func(*adapter.Broadcast, string, bool) { broadcasts++ },
 			Request: func(_ *adapter.Request, answer func(*adapter.Response)) {
 				for i := range 3 {
 					answer(&adapter.Response{Receivers: i})
@@ -156,7 +156,7 @@ func (l *keptLink) Close(ctx context.Context) error { return l.link.Close(ctx) }
 
 // offsets is a handler that notes them.
 func offsets(list *[]string) Handler {
-	return Handler{Broadcast: func(_ *adapter.Broadcast, offset string) { *list = append(*list, offset) }}
+	return Handler{Broadcast: func(_ *adapter.Broadcast, offset string, _ bool) { *list = append(*list, offset) }}
 }
 
 func TestJoin_WithRecoveryBroadcastsComeFromTheLog(t *testing.T) {

@@ -45,6 +45,12 @@ func (o *Options) log() (adapter.RecoveryStore, adapter.Retention) {
 	return store, adapter.Retention{}
 }
 
+// ordered says whether also requests that change sockets travel by the log.
+func (o *Options) ordered() bool {
+	_, ordered := o.Adapter.(adapter.TotalOrder)
+	return ordered
+}
+
 func (o Options) withDefaults() (Options, error) {
 	if o.HeartbeatInterval < 0 || o.HeartbeatTimeout < 0 || o.JoinTimeout < 0 || o.RequestTimeout < 0 {
 		return o, fmt.Errorf("cluster: negative duration: HeartbeatInterval %v, HeartbeatTimeout %v, JoinTimeout %v, RequestTimeout %v",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
@@ -23,6 +24,8 @@ type Topic struct {
 	log      adapter.RecoveryLink // link, if broadcasts are delivered by its log
 	observer adapter.RoomObserver // nil for a link that carries every broadcast anyway
 	counter  adapter.NodeCounter  // nil for a link whose nodes all send heartbeats
+
+	unsuffixed atomic.Bool // the link cannot be told of socket ids by their suffixes
 }
 
 // Join connects namespace to the same one of the other nodes, whose messages are
@@ -84,6 +87,15 @@ func (t *Topic) Recovery() adapter.RecoveryLink {
 // one order with the others' broadcasts. Otherwise the node serves its sockets itself.
 func (t *Topic) Returns() bool { return t.log != nil }
 
+// Ordered says whether also this node's requests that change sockets, those of Begin
+// with ActionJoin, ActionLeave or ActionDisconnect, come back to its own Handler, at
+// their place among the broadcasts, and are to be done then. A call waits for this node's
+// answer too.
+func (t *Topic) Ordered() bool { return t.node.options.ordered() }
+
+// IDsAreRooms says that the link is to hear of each socket's own room by RoomOccupied.
+func (t *Topic) IDsAreRooms() bool { return t.unsuffixed.Load() }
+
 // degraded makes sure that err wraps adapter.ErrDegraded: a link that exists
 // connects by itself, whatever the wait for it ended with.
 func degraded(err error) error {
@@ -143,7 +155,7 @@ func (t *Topic) receive(m *adapter.Message) {
 		if t.node.options.Recovery == nil {
 			m.Offset = "" // of a log that this node does not ask
 		}
-		t.handler.Broadcast(m.Broadcast, m.Offset)
+		t.handler.Broadcast(m.Broadcast, m.Offset, m.From == t.node.id)
 	case m.Kind == adapter.KindRequest && m.Request != nil && t.concerns(m):
 		t.handler.Request(m.Request, t.answer(m.From, m.Request))
 	case m.Kind == adapter.KindResponse && m.Response != nil:
@@ -164,7 +176,12 @@ func (t *Topic) claim(ctx context.Context, suffixes []string) error {
 	}
 	var errs []error
 	for _, suffix := range suffixes {
-		errs = append(errs, t.observer.SocketIDs(ctx, suffix))
+		err := t.observer.SocketIDs(ctx, suffix)
+		if errors.Is(err, errors.ErrUnsupported) {
+			t.unsuffixed.Store(true)
+			return nil
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

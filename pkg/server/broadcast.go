@@ -117,10 +117,12 @@ func (b Broadcast) emit(n *Namespace, data jsontext.Value, attachments [][]byte)
 
 // publish hands the broadcast to the adapter.
 func (b *Broadcast) publish(n *Namespace, p *packet.Packet) error {
+	n.fence.published()
 	err := n.topic.Broadcast(n.server.base, &adapter.Broadcast{
 		Packet: *p, Rooms: b.selected(), Except: b.except, Volatile: b.volatile, Uncompressed: b.uncompressed,
 	})
 	if err != nil {
+		n.fence.refused()
 		return fmt.Errorf("server: broadcast: %w", err)
 	}
 	return nil

@@ -20,7 +20,6 @@ type catchUp struct {
 	offset    string // of the last broadcast that was read
 	messages  []*engine.Message
 	bytes     int64
-	contested bool // whoever had the socket did not say that it let go of it
 }
 
 // read goes on reading the log, up to the offset until or, if that is empty, to its end.

@@ -101,7 +101,7 @@ func (s *Socket) introduce(n *Namespace) {
 	for _, handle := range s.namespace.handlers.current.Load().connect {
 		s.refused = true // unless handle says otherwise
 		if !s.guard("connect", func() error { return handle(s.Context(), s) }) {
-			s.leave()
+			s.Disconnect(false)
 			return
 		}
 		s.refused = false
@@ -172,6 +172,10 @@ func (s *Socket) askMiddlewares() error {
 // reply takes a place in the fan-out queue in one step with the socket's becoming
 // connected.
 func (s *Socket) accept() bool {
+	if n := s.namespace; n.topic != nil && n.topic.IDsAreRooms() {
+		s.claimRoom()
+		n.interest.note(n.server.base, s.id)
+	}
 	s.connection.settled()
 	m, err := s.connectReply()
 	return err == nil && s.connection.server.fanout.addIf(delivery{one: s, message: m}, s.register)

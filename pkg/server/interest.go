@@ -46,6 +46,13 @@ func (i *interest) release(room string) {
 	}
 }
 
+// note tells the adapter of rooms without waiting. Broadcasts to them arrive soon.
+func (i *interest) note(ctx context.Context, rooms ...string) {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	_ = i.announce(ctx, rooms)
+}
+
 // announce returns when broadcasts of other nodes to rooms will arrive.
 func (i *interest) announce(ctx context.Context, rooms []string) error {
 	switch {

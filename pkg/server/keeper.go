@@ -36,14 +36,16 @@ type keeper struct {
 
 // upkeep is what a keeper knows of one socket. The keeper's mu guards it.
 type upkeep struct {
-	changed   bool            // is waiting to be written
-	writing   bool            // is being written
-	settled   bool            // nothing more is written
-	contested int             // how often the record is to be written instead of renewed
-	at        time.Time       // when the record was last written or renewed
-	left      time.Time       // when the socket ended
-	last      *adapter.Record // what is to be written then; nil: the record is forgotten
-	wake      chan struct{}   // closed when writing or settled changes; nil while nobody waits
+	changed bool            // is waiting to be written
+	writing bool            // is being written
+	settled bool            // nothing more is written
+	saved   bool            // has been written before
+	moved   bool            // the client is another socket's: nothing may be written any more
+	at      time.Time       // when the record was last written or renewed
+	left    time.Time       // when the socket ended
+	final   bool            // it has ended, and what is to be written then is known
+	last    *adapter.Record // that; nil: the record is forgotten
+	wake    chan struct{}   // closed when writing or settled changes; nil while nobody waits
 }
 
 // newKeeper returns nil unless n's records outlive this node.
@@ -90,28 +92,25 @@ func (k *keeper) leave(s *Socket) {
 // is nil. It returns when the record is written, or at once when that has to wait: for
 // the backend, or because nobody hears of a record that is forgotten.
 func (k *keeper) finish(s *Socket, record *adapter.Record) {
-	if record != nil && !k.away() {
-		k.occupy(s)
-		err := k.put(record)
-		if k.written(s, true, err) {
-			return
-		}
+	k.occupy(s)
+	err := adapter.ErrDegraded
+	if record != nil && !k.namespace.server.busAway() {
+		err = k.put(s, record)
+	}
+	if k.written(s, true, err) {
+		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	bounded := record != nil || k.away()
+	bounded := record != nil || k.namespace.server.busAway()
 	if bounded && len(k.ending) > k.namespace.server.options.Recovery.MaxRecords {
 		k.namespace.server.log.Warn("last state of a client is not kept: too many wait for the backend", "namespace", clip(k.namespace.name), "socket", s.id)
 		k.settle(s)
 		return
 	}
-	s.recovery.upkeep.last = record
+	u := &s.recovery.upkeep
+	u.final, u.last = true, record
 	k.queue(s)
-}
-
-// away says whether the backend is known not to be reached.
-func (k *keeper) away() bool {
-	return k.namespace.server.cluster.Status().State == adapter.Degraded
 }
 
 // run writes what has changed until nothing is left, or until the server ends and all
@@ -183,22 +182,22 @@ func (k *keeper) writeAll(sockets []*Socket) (rest []*Socket, err error) {
 func (k *keeper) write(s *Socket) error {
 	u := &s.recovery.upkeep
 	k.mu.Lock()
-	if !u.changed {
+	ended, last := !u.left.IsZero(), u.last
+	if !u.changed || ended && !u.final {
 		k.mu.Unlock()
 		return nil
 	}
 	u.changed, u.writing = false, true
-	ended, last := !u.left.IsZero(), u.last
 	k.mu.Unlock()
 	var err error
 	switch {
 	case ended && last == nil:
 		err = k.forget(s)
 	case ended:
-		err = k.put(last)
+		err = k.put(s, last)
 	default:
 		if record := s.snapshot(); record != nil {
-			err = k.put(record)
+			err = k.put(s, record)
 		}
 	}
 	if !k.written(s, ended, err) {
@@ -207,18 +206,37 @@ func (k *keeper) write(s *Socket) error {
 	return err
 }
 
-// put saves a record. What was saved before of one that is too large now is no longer
-// true, and is forgotten.
-func (k *keeper) put(record *adapter.Record) error {
-	n := k.namespace
+// put saves a record of s. What was saved before of one that is too large now is no
+// longer true, and is forgotten. Where another node has taken the record, the client has
+// moved there, and s ends.
+func (k *keeper) put(s *Socket, record *adapter.Record) error {
+	n, u := k.namespace, &s.recovery.upkeep
+	k.mu.Lock()
+	record.First = !u.saved
+	moved := u.moved
+	k.mu.Unlock()
+	if moved {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(n.server.base, leaveTimeout)
 	defer cancel()
 	err := n.log.Save(ctx, record)
-	if !errors.Is(err, adapter.ErrTooLarge) {
-		return err
+	switch {
+	case errors.Is(err, adapter.ErrTaken):
+		k.mu.Lock()
+		u.moved = true
+		k.mu.Unlock()
+		n.server.tasks.Go(s.supersede)
+		return nil
+	case errors.Is(err, adapter.ErrTooLarge):
+		n.server.log.Warn("client cannot recover", "namespace", clip(n.name), "socket", record.SocketID, "error", err)
+		return k.records.Forget(ctx, record.PrivateID)
+	case err == nil:
+		k.mu.Lock()
+		u.saved = true
+		k.mu.Unlock()
 	}
-	n.server.log.Warn("client cannot recover", "namespace", clip(n.name), "socket", record.SocketID, "error", err)
-	return k.records.Forget(ctx, record.PrivateID)
+	return err
 }
 
 func (k *keeper) forget(s *Socket) error {
@@ -252,7 +270,7 @@ func (k *keeper) written(s *Socket, last bool, err error) bool {
 	if err == nil {
 		u.at = time.Now()
 	}
-	over := errors.Is(err, adapter.ErrClosed) || last && time.Since(u.left) > k.namespace.server.options.Recovery.MaxDisconnectionDuration
+	over := errors.Is(err, adapter.ErrClosed) || u.moved || last && time.Since(u.left) > k.namespace.server.options.Recovery.MaxDisconnectionDuration
 	if err != nil && !over {
 		return false
 	}

@@ -43,6 +43,7 @@ type Namespace struct {
 	outgoing  serial   // what OnAnyOutgoing is to see of other nodes' broadcasts
 
 	returns    bool                 // broadcasts of this node come back by the link, and are served then
+	fence      *fence               // nil unless they take a while for that
 	log        adapter.RecoveryLink // nil without recovery
 	keeper     *keeper              // nil unless records outlive this node
 	delivering sync.Mutex           // held while receivers of a broadcast of the log are resolved
@@ -208,13 +209,19 @@ func (n *Namespace) join(ctx context.Context) {
 	if topic != nil {
 		n.returns, n.log = topic.Returns(), topic.Recovery()
 		n.keeper = newKeeper(n)
+		if topic.Ordered() {
+			n.fence = newFence(n.server)
+		}
 	}
 }
 
 // deliver takes a broadcast of another node, or of the log, to this node's
 // sockets. One with too many attachments or with a reserved name is dropped: it
 // would cost all of them their connections.
-func (n *Namespace) deliver(b *adapter.Broadcast, offset string) {
+func (n *Namespace) deliver(b *adapter.Broadcast, offset string, own bool) {
+	if own && n.fence != nil {
+		defer n.fence.returned()
+	}
 	selection := Broadcast{rooms: b.Rooms, except: b.Except, volatile: b.Volatile, uncompressed: b.Uncompressed}
 	if offset != "" {
 		n.pass(offset, false)

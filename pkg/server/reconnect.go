@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/roomcast/roomcast/internal/engine"
+	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
 // reconnect connects a restored socket and sends what it missed. An error ends the
@@ -28,11 +29,8 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 			n.server.recoveries.count(err)
 		}
 	}()
-	if err := s.claim(ctx, c); err != nil {
+	if err := s.claim(ctx, c.record); err != nil {
 		return err
-	}
-	if c.contested {
-		s.recovery.upkeep.contested = contestedWrites
 	}
 	s.recovery.until, s.recovery.passed = c.offset, make(chan struct{})
 	if !s.register() {
@@ -63,24 +61,15 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 // its record was found. Its rooms and data may be others now.
 var errStaleRecord = errors.New("server: record has changed")
 
-// claim takes the record that was found, if it is still the same and no socket of
-// another attempt has it.
-func (s *Socket) claim(ctx context.Context, c *catchUp) error {
-	n, found := s.namespace, c.record
-	taken, err := n.log.Take(ctx, found.PrivateID)
+// claim takes the record that was found, if it is still the same.
+func (s *Socket) claim(ctx context.Context, found *adapter.Record) error {
+	taken, err := s.namespace.log.Take(ctx, found.PrivateID)
 	switch {
 	case err != nil:
 		return err
-	case taken.Node != found.Node, taken.Since != found.Since, !slices.Equal(taken.Rooms, found.Rooms), !bytes.Equal(taken.Data, found.Data):
+	case taken.Incarnation != found.Incarnation, taken.Since != found.Since, !slices.Equal(taken.Rooms, found.Rooms), !bytes.Equal(taken.Data, found.Data):
 		s.keepRecord(taken)
 		return errStaleRecord
-	}
-	if !c.contested { // the owner answers: another attempt may have connected there
-		stood, err := n.reclaim(ctx, taken)
-		if stood {
-			return errStaleRecord // and its last state is the record
-		}
-		c.contested = err != nil
 	}
 	return nil
 }

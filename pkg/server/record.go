@@ -36,7 +36,7 @@ func (s *Socket) portrait() *adapter.Record {
 	}
 	return &adapter.Record{
 		PrivateID: s.recovery.privateID, SocketID: s.id, Node: s.connection.server.cluster.ID(),
-		Since: since, Rooms: append(s.others(), s.id),
+		Incarnation: s.recovery.incarnation, Since: since, Rooms: append(s.others(), s.id),
 	}
 }
 
@@ -60,7 +60,9 @@ func (s *Socket) save(before int32, record *adapter.Record) {
 	}
 }
 
+// keepRecord keeps a record that is in no store.
 func (s *Socket) keepRecord(record *adapter.Record) {
+	record.First = true
 	n := s.namespace
 	ctx, cancel := context.WithTimeout(n.server.base, leaveTimeout)
 	defer cancel()

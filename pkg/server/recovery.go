@@ -108,9 +108,10 @@ type recovery struct {
 	until     string        // the offset up to which its client was read what it missed
 	passed    chan struct{} // closed when that has been delivered, if that is after delivered
 	recovered bool
-	visiting  bool // the id is another node's, and the adapter hears of its room like of any other
 	hold      hold
-	upkeep    upkeep
+
+	incarnation string // of the record: no other socket's is the same
+	upkeep      upkeep
 }
 
 // begin notes from where on the socket receives. The caller holds delivering.
@@ -178,6 +179,7 @@ func (s *Socket) restore() *catchUp {
 	if s.recovery == nil || !n.recoverable() {
 		return nil
 	}
+	s.recovery.incarnation = rand.Text()[:16]
 	s.identify(&adapter.Record{SocketID: s.id, PrivateID: newPrivateID()}, false)
 	who := s.recovery.comesBack
 	if who.privateID == "" || who.offset == "" {
@@ -195,33 +197,21 @@ func (s *Socket) restore() *catchUp {
 		return nil
 	}
 	s.identify(c.record, true)
+	if !n.server.cluster.Owns(s.id) {
+		s.claimRoom()
+	}
 	if c.record.Data != nil {
 		s.data.Store(&data{json: c.record.Data})
 	}
 	return c
 }
 
-// identify gives s its ids. The adapter knows the ids that this node gives by their
-// tag, and is told of others.
+// identify gives s its ids.
 func (s *Socket) identify(r *adapter.Record, recovered bool) {
-	owns := !recovered || s.connection.server.cluster.Owns(r.SocketID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.id = r.SocketID
 	s.recovery.privateID, s.recovery.since, s.recovery.recovered = r.PrivateID, r.Since, recovered
-	if !owns && s.state.Load() != disconnected {
-		s.recovery.visiting = true
-		s.namespace.interest.acquire(s.id)
-	}
-}
-
-// announced returns the rooms of which the adapter was told for s. The caller holds mu.
-func (s *Socket) announced() []string {
-	rooms := s.others()
-	if s.recovery != nil && s.recovery.visiting {
-		rooms = append(rooms, s.id)
-	}
-	return rooms
 }
 
 // mayComeBack says that s has ended in a way after which its client may recover:

@@ -20,8 +20,7 @@ func (c *catchUp) settleOwner(ctx context.Context, offset string) error {
 	if n.keeper == nil || c.record.Node == "" {
 		return nil
 	}
-	_, err := n.reclaim(ctx, c.record)
-	c.contested = err != nil
+	err := n.reclaim(ctx, c.record)
 	if errors.Is(err, cluster.ErrNodeLost) {
 		return nil // nobody writes it any more
 	}
@@ -30,30 +29,26 @@ func (c *catchUp) settleOwner(ctx context.Context, offset string) error {
 }
 
 // reclaim has the node that is named in r let go of the socket: a connection that still
-// stands is closed, and the record is that of its end. stood says whether there was one. An
-// error means that the node did not say so.
-func (n *Namespace) reclaim(ctx context.Context, r *adapter.Record) (stood bool, err error) {
-	if n.keeper == nil || r.Node == "" {
-		return false, nil
-	}
+// stands is closed, and the record is that of its end. An error means that the node did
+// not say so; should it live after all, what it saves later is refused.
+func (n *Namespace) reclaim(ctx context.Context, r *adapter.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
 	if r.Node == n.server.cluster.ID() {
 		return n.releaseHere(ctx, r.SocketID)
 	}
 	request := &adapter.Request{Action: adapter.ActionRelease, Rooms: []string{r.SocketID}}
-	err = n.topic.AskNode(ctx, r.Node, request, func(r *adapter.Response) { stood = stood || r.Receivers > 0 })
-	return stood, err
+	return n.topic.AskNode(ctx, r.Node, request, func(*adapter.Response) {})
 }
 
 // releaseHere is reclaim for a socket of this node.
-func (n *Namespace) releaseHere(ctx context.Context, id string) (stood bool, err error) {
+func (n *Namespace) releaseHere(ctx context.Context, id string) error {
 	s := n.standing(id)
 	if s == nil {
-		return false, nil
+		return nil
 	}
 	n.server.tasks.Go(s.supersede)
-	return true, n.keeper.await(ctx, s)
+	return n.keeper.await(ctx, s)
 }
 
 // standing returns the socket with that id, if it has not ended or its record is not
@@ -78,7 +73,7 @@ func (s *Socket) supersede() {
 
 // serveRelease is releaseHere for another node, which asked this one alone.
 func (n *Namespace) serveRelease(r *adapter.Request, answer func(*adapter.Response)) {
-	if n.keeper == nil || len(r.Rooms) != 1 {
+	if !n.isReady() || n.keeper == nil || len(r.Rooms) != 1 {
 		answer(&adapter.Response{Done: true})
 		return
 	}
@@ -86,15 +81,9 @@ func (n *Namespace) serveRelease(r *adapter.Request, answer func(*adapter.Respon
 	accepted := n.releases.run(n.server.tasks, 0, func() {
 		ctx, cancel := context.WithTimeout(n.server.life, n.patience(r))
 		defer cancel()
-		stood, err := n.releaseHere(ctx, id)
-		if err != nil {
-			return // who has asked does not wait any more
+		if n.releaseHere(ctx, id) == nil { // else who has asked does not wait any more
+			answer(&adapter.Response{Done: true})
 		}
-		response := &adapter.Response{Done: true}
-		if stood {
-			response.Receivers = 1
-		}
-		answer(response)
 	})
 	if !accepted {
 		n.server.undeliverable.Add(1)

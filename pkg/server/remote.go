@@ -111,7 +111,9 @@ func sorted(names []string) []string {
 // without an error they are in, and what any node emits to these rooms then
 // arrives; Node.js nodes join them too, but do not say when. It waits as FetchSockets does, and fails
 // with a *PartialError naming the nodes that have not confirmed, with
-// ErrTooManyRooms for sockets of this node, and as Socket.Join does.
+// ErrTooManyRooms for sockets of this node, and as Socket.Join does. With an adapter whose
+// log orders everything (adapter.TotalOrder), this node's sockets too join at the
+// request's place among what was emitted, and those with too many rooms are only logged.
 func (b Broadcast) Join(ctx context.Context, rooms ...string) error {
 	n, err := b.asks()
 	if err != nil {
@@ -119,7 +121,11 @@ func (b Broadcast) Join(ctx context.Context, rooms ...string) error {
 	}
 	ctx, cancel := n.server.withPatience(ctx)
 	defer cancel()
-	joined, full := joinAll(n.local(b), rooms)
+	var joined int
+	var full error
+	if b.here() {
+		joined, full = joinAll(n.local(b), rooms)
+	}
 	confirmed, err := b.begin(ctx, &adapter.Request{Action: adapter.ActionJoin, Targets: rooms}, nil)
 	errs := []error{full, err}
 	if joined > 0 { // at once: who does not confirm is of no importance to this node's members
@@ -140,7 +146,9 @@ func (b Broadcast) Leave(ctx context.Context, rooms ...string) error {
 	if err != nil {
 		return err
 	}
-	leaveAll(n.local(b), rooms)
+	if b.here() {
+		leaveAll(n.local(b), rooms)
+	}
 	return b.ask(ctx, &adapter.Request{Action: adapter.ActionLeave, Targets: rooms}, nil)
 }
 
@@ -151,7 +159,14 @@ func (b Broadcast) Disconnect(ctx context.Context, close bool) error {
 	if err != nil {
 		return err
 	}
-	disconnectAll(n.local(b), close)
+	switch {
+	case b.isLocal():
+		for _, s := range n.local(b) {
+			s.Disconnect(close)
+		}
+	case b.here():
+		disconnectAll(n.local(b), close)
+	}
 	return b.ask(ctx, &adapter.Request{Action: adapter.ActionDisconnect, Close: close}, nil)
 }
 
@@ -197,6 +212,10 @@ func (b *Broadcast) begin(ctx context.Context, r *adapter.Request, receive func(
 func (b *Broadcast) isLocal() bool {
 	return b.local || b.one != nil || b.namespace.topic == nil
 }
+
+// here says whether this node's sockets are changed at once. Otherwise they are when
+// the request comes back from the log, behind what was emitted before.
+func (b *Broadcast) here() bool { return b.isLocal() || !b.namespace.topic.Ordered() }
 
 // PartialError says whose part of an answer is missing. What came is returned
 // together with it.

@@ -15,9 +15,6 @@ const (
 	// renewalTicks is how old a record is then, in ticks: with the next look, and what a
 	// look's renewals take, it is a third of the window when it is renewed.
 	renewalTicks = ticksPerWindow/3 - 2
-	// contestedWrites is how often a record is written instead of renewed whose former
-	// node did not let go of it: it may not be dead, and write its own state yet.
-	contestedWrites = 2
 )
 
 // renewal are records of one namespace that are renewed in one call.
@@ -27,15 +24,16 @@ type renewal struct {
 }
 
 // renewRecords keeps the records of connected clients from expiring, until the server
-// ends. The calls are spread over the time between two looks. When the backend's log was
-// lost, so were the records: then all are written again.
+// ends. The calls are spread over the time between two looks. After an interruption of
+// the backend all are written again: it may have lost them, or other nodes may have taken
+// them meanwhile.
 func (s *Server) renewRecords() {
 	tick := max(s.options.Recovery.MaxDisconnectionDuration/ticksPerWindow, time.Millisecond)
-	resets := s.cluster.Status().LogResets
+	trouble := s.trouble()
 	for s.pause(tick) {
-		now := s.cluster.Status().LogResets
-		renewals := s.dueRenewals(now != resets)
-		resets = now
+		now := s.trouble()
+		renewals := s.dueRenewals(now != trouble)
+		trouble = now
 		for i, r := range renewals {
 			if i > 0 && !s.pause(tick/time.Duration(len(renewals))) {
 				return
@@ -43,6 +41,12 @@ func (s *Server) renewRecords() {
 			r.keeper.renew(r.sockets)
 		}
 	}
+}
+
+// trouble counts after what records may be lost.
+func (s *Server) trouble() uint64 {
+	status := s.cluster.Status()
+	return status.Interruptions + status.LogResets
 }
 
 // pause waits, and says false when the server ends.
@@ -86,8 +90,7 @@ func (k *keeper) due(lost bool) (sockets []*Socket) {
 		age := now.Sub(u.at)
 		switch old := age >= window/ticksPerWindow*renewalTicks; {
 		case u.at.IsZero() || u.changed || !u.left.IsZero(): // is not yet, or will be written
-		case lost || age >= window || old && u.contested > 0:
-			u.contested = max(u.contested-1, 0)
+		case lost || age >= window:
 			k.queue(s)
 		case old:
 			sockets = append(sockets, s)

@@ -172,7 +172,7 @@ func leaveMany(sockets []*Socket, rooms []string) {
 
 func disconnectAll(sockets []*Socket, close bool) {
 	for _, s := range sockets {
-		s.Disconnect(close)
+		s.expel(close)
 	}
 }
 

@@ -29,6 +29,7 @@ type Socket struct {
 	mode       atomic.Uint32 // as a receiver
 	data       atomic.Pointer[data]
 	recovery   *recovery // nil unless Options.Recovery is set
+	claimed    bool      // the adapter hears of the room of its id as of any other; changed with mu held
 
 	mu      sync.Mutex
 	reason  DisconnectReason
@@ -275,8 +276,15 @@ func (s *Socket) Leave(rooms ...string) {
 // Disconnect takes the client out of the namespace; it does not come back by
 // itself. With close, it does so in all of the client's namespaces and closes the
 // connection. Events that arrive afterwards are ignored. The handlers of
-// OnDisconnect run in the socket's own order, with ServerDisconnect.
+// OnDisconnect run in the socket's own order, with ServerDisconnect. With an adapter
+// whose log orders everything (adapter.TotalOrder) this happens when what was emitted
+// before has come back from the log, which Disconnect does not wait for, or after 1 s.
 func (s *Socket) Disconnect(close bool) {
+	s.namespace.behind(func() { s.expel(close) })
+}
+
+// expel is Disconnect at once.
+func (s *Socket) expel(close bool) {
 	if close {
 		s.connection.disconnect(s)
 		return
@@ -334,6 +342,28 @@ func (s *Socket) end(reason DisconnectReason) bool {
 		namespace.release()
 	}
 	return before != connecting
+}
+
+// claimRoom has the adapter hear of the room of s's own id like of any other: it knows
+// the ids of this node's sockets by what they end in, but not those of restored ones, and
+// some adapters cannot. The caller goes on to announce it.
+func (s *Socket) claimRoom() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.claimed || s.state.Load() == disconnected {
+		return
+	}
+	s.claimed = true
+	s.namespace.interest.acquire(s.id)
+}
+
+// announced returns the rooms of s that the adapter hears of. The caller holds mu.
+func (s *Socket) announced() []string {
+	rooms := s.others()
+	if s.claimed {
+		rooms = append(rooms, s.id)
+	}
+	return rooms
 }
 
 // register makes s connected and a receiver of broadcasts, unless it has ended.

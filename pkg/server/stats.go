@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/roomcast/roomcast/internal/engine"
+	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
 // Health is what a load balancer or an operator asks of a node.
@@ -55,6 +56,9 @@ func (s *Server) Health() Health {
 	slices.Sort(h.Nodes)
 	return h
 }
+
+// busAway says whether the adapter's backend is known not to be reached.
+func (s *Server) busAway() bool { return s.cluster.Status().State == adapter.Degraded }
 
 // Stats are counters of a node, since it started unless said otherwise.
 type Stats struct {
