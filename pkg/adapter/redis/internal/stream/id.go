@@ -30,9 +30,10 @@ func parseID(s string) (id, bool) {
 	return id{m, n}, ok
 }
 
-// parseNumber reads decimal digits. strconv would allow a sign.
+// parseNumber reads decimal digits in the one form that Redis gives them. strconv would
+// allow a sign, and zeros before.
 func parseNumber(s string) (uint64, bool) {
-	if s == "" || s[0] < '0' || s[0] > '9' {
+	if s == "" || s[0] < '0' || s[0] > '9' || s[0] == '0' && len(s) > 1 {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(s, 10, 64)

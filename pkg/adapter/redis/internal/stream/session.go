@@ -18,6 +18,10 @@ type session struct {
 	asking bool
 	ended  chan struct{}
 	closer sync.WaitGroup
+
+	mu     sync.Mutex
+	busy   bool // a command is under way
+	ending bool // no other may begin
 }
 
 // open connects with its first command. It never connects again: an error of run that
@@ -44,11 +48,22 @@ func (p *place) open(ctx context.Context, limit, dial time.Duration) (*session, 
 	s.closer.Go(func() {
 		select {
 		case <-ctx.Done():
+			s.interrupt()
 		case <-s.ended:
 		}
-		_ = own.Close() // which ends a read
 	})
 	return s, nil
+}
+
+// interrupt makes a command that is under way fail, and those that follow.
+func (s *session) interrupt() {
+	s.mu.Lock()
+	s.ending = true
+	busy := s.busy
+	s.mu.Unlock()
+	if busy {
+		_ = s.client.Close()
+	}
 }
 
 // close ends the connection.
@@ -56,9 +71,28 @@ func (s *session) close() {
 	close(s.ended)
 	s.closer.Wait()
 	_ = s.conn.Close()
+	_ = s.client.Close()
+}
+
+// begin says whether a command may begin.
+func (s *session) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = !s.ending
+	return s.busy
+}
+
+func (s *session) done() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = false
 }
 
 // run implements commander.
 func (s *session) run(ctx context.Context, commands ...command) error {
+	if !s.begin() {
+		return context.Canceled
+	}
+	defer s.done()
 	return exec(ctx, s.conn.Pipeline(), s.asking, commands)
 }

@@ -1,0 +1,122 @@
+package stream
+
+import (
+	"context"
+	_ "embed" // for the scripts
+	"errors"
+	"fmt"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+var (
+	//go:embed lua/save.lua
+	saveSource string
+	//go:embed lua/take.lua
+	takeSource string
+	//go:embed lua/forget.lua
+	forgetSource string
+
+	saveScript   = goredis.NewScript(saveSource)
+	takeScript   = goredis.NewScript(takeSource)
+	forgetScript = goredis.NewScript(forgetSource)
+)
+
+// renewCount is how many records are renewed in one round trip.
+const renewCount = 512
+
+// Records keeps texts with an expiry, each a key of its own. A text begins with a
+// prefix that names its owner; an empty one, as Take and Forget leave it behind, is no
+// record to any reader, and keeps a late Save of the former owner from reviving it.
+//
+// Errors other than those named wrap adapter.ErrDegraded if Redis did not answer. How
+// long a call waits beyond its context is for the client's time limits to say.
+type Records struct {
+	// Client is any client of go-redis.
+	Client goredis.UniversalClient
+}
+
+// Save keeps value under key for window. It fails with ErrTaken when another owner's
+// value is there, and, unless it is the owner's first, when the record was taken or
+// forgotten since. value must begin with prefix.
+func (r Records) Save(ctx context.Context, key, value, prefix string, first bool, window time.Duration) error {
+	flag := ""
+	if first {
+		flag = "1"
+	}
+	kept, err := saveScript.Run(ctx, r.Client, []string{key}, value, prefix, flag, milliseconds(window)).Int()
+	if err != nil {
+		return failed("save", err)
+	}
+	if kept == 0 {
+		return adapter.ErrTaken
+	}
+	return nil
+}
+
+// Find returns the value of key. It fails with ErrNoRecord.
+func (r Records) Find(ctx context.Context, key string) (string, error) {
+	value, err := r.Client.Get(ctx, key).Result()
+	if err != nil {
+		return "", failed("find", err)
+	}
+	if value == "" {
+		return "", adapter.ErrNoRecord
+	}
+	return value, nil
+}
+
+// Take returns the value of key, which at most one call does, until it is saved again.
+// It fails with ErrNoRecord. For window the place of the record stays marked as empty.
+func (r Records) Take(ctx context.Context, key string, window time.Duration) (string, error) {
+	value, err := takeScript.Run(ctx, r.Client, []string{key}, milliseconds(window)).Text()
+	return value, failed("take", err)
+}
+
+// Renew keeps what is under keys for another window, in few round trips, and returns
+// those keys under which there is nothing.
+func (r Records) Renew(ctx context.Context, keys []string, window time.Duration) (missing []string, err error) {
+	for len(keys) > 0 {
+		n := min(renewCount, len(keys))
+		pipe := r.Client.Pipeline()
+		renewed := make([]*goredis.BoolCmd, n)
+		for i, key := range keys[:n] {
+			renewed[i] = pipe.PExpire(ctx, key, max(window, time.Millisecond))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return missing, failed("renew", err)
+		}
+		for i, key := range keys[:n] {
+			if !renewed[i].Val() {
+				missing = append(missing, key)
+			}
+		}
+		keys = keys[n:]
+	}
+	return missing, nil
+}
+
+// Forget removes the value of key if it begins with prefix. For window the place of the
+// record stays marked as empty.
+func (r Records) Forget(ctx context.Context, key, prefix string, window time.Duration) error {
+	return failed("forget", forgetScript.Run(ctx, r.Client, []string{key}, prefix, milliseconds(window)).Err())
+}
+
+// milliseconds returns an expiry that Redis accepts.
+func milliseconds(window time.Duration) int64 { return max(window.Milliseconds(), 1) }
+
+// failed says what was being done when err came; that there is nothing is ErrNoRecord.
+func failed(what string, err error) error {
+	switch _, refused := errors.AsType[goredis.Error](err); {
+	case err == nil:
+		return nil
+	case errors.Is(err, goredis.Nil):
+		return adapter.ErrNoRecord
+	case refused:
+		return fmt.Errorf("stream: %s record: %w", what, err)
+	}
+	return fmt.Errorf("stream: %s record: %w: %w", what, adapter.ErrDegraded, err)
+}
