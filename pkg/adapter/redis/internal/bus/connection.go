@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,62 +11,21 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// subscriber keeps one connection subscribed to what is in its table, and passes
-// what arrives to the links.
+// connection is one life of a lane's subscribed connection: it keeps subscribed what
+// is in the lane's table, and passes on what arrives.
 //
-// It makes a goredis.PubSub for each connection and does not let it dial by
-// itself: that would be without back-off, with all channels in one command, and
-// would leave open which connection a confirmation came from.
-type subscriber struct {
-	client    goredis.UniversalClient
-	timing    Timing
-	health    *Health
-	publisher *publisher
-	table     *table
-	probe     string // the channel of the adapter's own probes
-}
-
-func newSubscriber(c Config, p *publisher, probe string) *subscriber {
-	return &subscriber{client: c.Client, timing: c.Timing, health: c.Health, publisher: p, table: newTable(c.Timing.Linger), probe: probe}
-}
-
-// run connects again and again until ctx ends.
-func (s *subscriber) run(ctx context.Context) {
-	wait := s.timing.backoff()
-	for serial := uint64(1); ; serial++ {
-		started := time.Now()
-		c := &connection{subscriber: s, serial: serial, whole: wait.reset}
-		err := c.serve(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		s.health.lost(err)
-		// The delay counts from the start of the attempt: one that has timed out
-		// has waited already.
-		timer := time.NewTimer(time.Until(started.Add(wait.next())))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-	}
-}
-
-// connection is one connection's life.
+// It makes a goredis.PubSub for itself and does not let it dial again: that would be
+// without back-off, with all channels in one command, and would leave open which
+// connection a confirmation came from.
 type connection struct {
-	*subscriber
-	serial uint64
-	whole  func() // called when all is subscribed and the first probe has come back
-
+	*lane
 	pubsub *goredis.PubSub
 	// undialed is a context that has ended. It is given to all calls after the
 	// first, so that go-redis, which does not look at it while there is a
 	// connection, cannot dial another one.
-	undialed context.Context
-	echoed   atomic.Int64  // when the last probe came back, in Unix nanoseconds
-	heard    atomic.Int64  // when anything was received
-	complete chan struct{} // one token: Redis has confirmed something
+	undialed  context.Context
+	heard     atomic.Int64  // when anything was received, in Unix nanoseconds
+	confirmed chan struct{} // one token: Redis has confirmed something
 }
 
 // serve connects and stays until the connection fails, with its error, or ctx ends.
@@ -77,12 +34,10 @@ func (c *connection) serve(ctx context.Context) error {
 		_ = c.pubsub.Close()
 		return err
 	}
-	c.table.restart()
 	signal(c.publisher.retry)
-	now := time.Now().UnixNano()
-	c.echoed.Store(now)
-	c.heard.Store(now)
-	c.complete = make(chan struct{}, 1)
+	c.pulse.begin()
+	c.heard.Store(time.Now().UnixNano())
+	c.confirmed = make(chan struct{}, 1)
 
 	living, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -110,7 +65,7 @@ func firstCause(kept, read error) error {
 	return errors.New("redis: connection has ended")
 }
 
-// dial connects and subscribes to the probe channel.
+// dial connects and subscribes to the probe's channel.
 func (c *connection) dial(ctx context.Context) error {
 	dialing, cancel := context.WithTimeout(ctx, c.timing.Dial)
 	defer cancel()
@@ -118,13 +73,19 @@ func (c *connection) dial(ctx context.Context) error {
 	c.undialed, end = context.WithCancel(ctx)
 	end()
 	c.pubsub = c.client.Subscribe(dialing)
-	return c.pubsub.Subscribe(dialing, c.probe)
+	return c.send(dialing, c.table.restart(c.pulse.provenAt()))
 }
 
 // read passes on what arrives until the connection fails.
 func (c *connection) read() error {
 	for {
 		received, err := c.pubsub.Receive(c.undialed)
+		if c.table.slotted && isMoved(err) {
+			if c.table.refuse() {
+				c.topology.ask()
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -133,19 +94,15 @@ func (c *connection) read() error {
 		case *goredis.Message:
 			c.message(m)
 		case *goredis.Subscription:
-			c.table.confirm(Channel{m.Channel, strings.HasPrefix(m.Kind, "p")})
-			signal(c.complete)
+			if c.table.confirm(m.Kind, m.Channel) && c.topology != nil {
+				c.topology.ask()
+			}
+			signal(c.confirmed)
 		}
 	}
 }
 
 func (c *connection) message(m *goredis.Message) {
-	if m.Channel == c.probe && m.Pattern == "" {
-		if m.Payload == c.probeText() {
-			c.echo()
-		}
-		return
-	}
 	to := Channel{Name: m.Channel}
 	if m.Pattern != "" {
 		to = Channel{m.Pattern, true}
@@ -155,31 +112,18 @@ func (c *connection) message(m *goredis.Message) {
 	}
 }
 
-// echo notes that a probe has made the whole way.
-func (c *connection) echo() {
-	c.echoed.Store(time.Now().UnixNano())
-	if c.table.whole() {
-		c.whole()
-		c.health.recovered()
-	}
-}
-
-// probeText is what this connection's probes say; those of an earlier one prove
-// nothing.
-func (c *connection) probeText() string { return strconv.FormatUint(c.serial, 10) }
-
 // keep sends commands and probes until ctx ends or Redis has fallen silent.
 func (c *connection) keep(ctx context.Context) error {
 	probes := time.NewTicker(c.timing.Probe)
 	defer probes.Stop()
 	lingering := time.NewTimer(0)
 	defer lingering.Stop()
-	greeted := false
-	for {
-		if !greeted && c.table.whole() {
-			greeted = true
+	for wasWhole := false; ; {
+		whole := c.table.whole()
+		if whole && !wasWhole {
 			c.sendProbe()
 		}
+		wasWhole = whole
 		again, err := c.sendCommands()
 		if err != nil {
 			return err
@@ -191,7 +135,7 @@ func (c *connection) keep(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-c.table.wake:
-		case <-c.complete:
+		case <-c.confirmed:
 		case <-lingering.C:
 		case <-probes.C:
 			if err := c.silence(); err != nil {
@@ -205,21 +149,10 @@ func (c *connection) keep(ctx context.Context) error {
 // sendCommands sends all that has changed in the table.
 func (c *connection) sendCommands() (again time.Time, err error) {
 	for more := true; more; {
-		var next commands
-		next, again, more = c.table.next(time.Now())
-		for _, command := range []struct {
-			send  func(context.Context, ...string) error
-			names []string
-		}{
-			{c.pubsub.Subscribe, next.subscribe},
-			{c.pubsub.PSubscribe, next.psubscribe},
-			{c.pubsub.Unsubscribe, next.unsubscribe},
-			{c.pubsub.PUnsubscribe, next.punsubscribe},
-		} {
-			if len(command.names) == 0 {
-				continue
-			}
-			if err := command.send(c.undialed, command.names...); err != nil {
+		var list []command
+		list, again, more = c.table.next(time.Now())
+		for _, next := range list {
+			if err := c.send(c.undialed, next); err != nil {
 				return again, err
 			}
 		}
@@ -227,33 +160,36 @@ func (c *connection) sendCommands() (again time.Time, err error) {
 	return again, nil
 }
 
-// sendProbe publishes a probe as any other message goes. That it may find the
-// queue full is noticed by its silence.
-func (c *connection) sendProbe() {
-	o := c.publisher.message()
-	o.Channel, o.probe = c.probe, true
-	o.Body = append(o.Body, c.probeText()...)
-	if c.publisher.enqueue(o) != nil {
-		c.publisher.discard(o)
-	}
+// send sends one command, which go-redis has a method for.
+func (c *connection) send(ctx context.Context, next command) error {
+	method := map[string]func(context.Context, ...string) error{
+		"subscribe": c.pubsub.Subscribe, "unsubscribe": c.pubsub.Unsubscribe,
+		"psubscribe": c.pubsub.PSubscribe, "punsubscribe": c.pubsub.PUnsubscribe,
+		"ssubscribe": c.pubsub.SSubscribe, "sunsubscribe": c.pubsub.SUnsubscribe,
+	}[next.kind]
+	return method(ctx, next.names...)
 }
 
 // errSilent means that probes do not come back.
 var errSilent = errors.New("redis: probes do not come back")
 
-// silence says that no probe has come back for too long. A connection on which
-// nothing else arrives either is given up; otherwise it is the way to Redis that
-// is broken or far behind, and this connection is needed when it is back.
+// maxUnanswered is how many probes Redis may take without sending them here.
+const maxUnanswered = 2
+
+// silence says that no probe has come back for too long. The connection is given up
+// when nothing else arrives on it either, and when Redis has taken probes: then it is
+// connected to another server than the publisher, or to one that has been cut off.
+// Otherwise it is the way to Redis that is broken or far behind, and this connection
+// is needed when it is back.
 func (c *connection) silence() error {
-	now := time.Now()
-	silent := now.Sub(time.Unix(0, c.echoed.Load()))
+	silent, taken := c.pulse.silence()
 	if silent < c.timing.Silence {
 		return nil
 	}
 	err := fmt.Errorf("%w for %v", errSilent, silent.Round(time.Millisecond))
-	if now.Sub(time.Unix(0, c.heard.Load())) >= c.timing.Silence {
+	if taken >= maxUnanswered || time.Since(time.Unix(0, c.heard.Load())) >= c.timing.Silence {
 		return err
 	}
-	c.health.lost(err)
+	c.lost(err)
 	return nil
 }

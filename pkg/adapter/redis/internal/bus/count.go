@@ -22,7 +22,7 @@ type counted struct {
 func (b *Bus) Subscribers(ctx context.Context, channel string) (int, error) {
 	answer := make(chan counted, 1)
 	for asked := false; ; {
-		changed, err := b.config.Health.Check()
+		_, changed, err := b.ready(Channel{Name: channel})
 		if errors.Is(err, adapter.ErrDegraded) {
 			return 0, err
 		}
@@ -45,30 +45,44 @@ func (b *Bus) Subscribers(ctx context.Context, channel string) (int, error) {
 // ask asks in a goroutine, because the client heeds a context only if its owner has
 // told it to. It says whether the bus is still there.
 func (b *Bus) ask(ctx context.Context, channel string, answer chan<- counted) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.questions.Lock()
+	defer b.questions.Unlock()
 	if b.stopped {
 		return false
 	}
 	b.counts.Go(func() {
-		n, err := subscribers(ctx, b.config.Client, channel)
+		n, err := b.subscribers(ctx, channel)
 		answer <- counted{n, err}
 	})
 	return true
 }
 
-// subscribers asks Redis. In a Redis Cluster each master knows its own.
-func subscribers(ctx context.Context, client goredis.UniversalClient, channel string) (int, error) {
-	cluster, ok := client.(*goredis.ClusterClient)
-	if !ok {
-		found, err := client.PubSubNumSub(ctx, channel).Result()
-		return int(found[channel]), err
+// subscribers asks Redis. In a Redis Cluster each master knows its own, or only the
+// one that owns the channel.
+func (b *Bus) subscribers(ctx context.Context, channel string) (int, error) {
+	cluster, ok := b.config.Client.(*goredis.ClusterClient)
+	switch {
+	case ok && b.config.Sharded:
+		master, err := cluster.MasterForKey(ctx, channel)
+		if err != nil {
+			return 0, err
+		}
+		return numsub(master.PubSubShardNumSub(ctx, channel), channel)
+	case b.config.Sharded:
+		return numsub(b.config.Client.PubSubShardNumSub(ctx, channel), channel)
+	case !ok:
+		return numsub(b.config.Client.PubSubNumSub(ctx, channel), channel)
 	}
 	var sum atomic.Int64
 	err := cluster.ForEachMaster(ctx, func(ctx context.Context, master *goredis.Client) error {
-		found, err := master.PubSubNumSub(ctx, channel).Result()
-		sum.Add(found[channel])
+		n, err := numsub(master.PubSubNumSub(ctx, channel), channel)
+		sum.Add(int64(n))
 		return err
 	})
 	return int(sum.Load()), err
+}
+
+func numsub(answer *goredis.MapStringIntCmd, channel string) (int, error) {
+	found, err := answer.Result()
+	return int(found[channel]), err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +29,8 @@ const (
 
 var reasonNames = [reasons]string{"queue_full", "expired", "too_large", "malformed", "foreign", "unsigned"}
 
-// phase is what is known of Redis. Before the first answer or failure nothing is.
+// phase is what is known of a part, and of all. Before the first answer or failure
+// nothing is.
 type phase int
 
 const (
@@ -37,32 +39,41 @@ const (
 	down
 )
 
-// Health is the adapter's knowledge of its backend. It is safe for concurrent use.
+// Health is an adapter's knowledge of its backend, which is made of parts: it is up
+// when there are some and all of them are. It is safe for concurrent use, and none of
+// its methods waits.
 type Health struct {
-	logger  *slog.Logger
-	dropped [reasons]atomic.Uint64
+	logger   *slog.Logger
+	dropped  [reasons]atomic.Uint64
+	repeated atomic.Uint64
 
-	mu            sync.Mutex
-	phase         phase
-	since         time.Time
-	cause         error         // why it is down
-	interruptions uint64        // how often it went from up to down
-	changed       chan struct{} // closed and replaced with each change of phase
+	mu       sync.Mutex
+	parts    []*Part
+	phase    phase
+	cause    error // why it is down
+	status   adapter.Status
+	changed  chan struct{} // closed and replaced with each change of a part
+	watchers []*watcher
 }
 
 // NewHealth returns a Health that knows nothing yet, which is the state Degraded.
 func NewHealth(logger *slog.Logger) *Health {
-	return &Health{logger: logger, since: time.Now(), changed: make(chan struct{})}
+	return &Health{
+		logger: logger, changed: make(chan struct{}),
+		status: adapter.Status{State: adapter.Degraded, Since: time.Now()},
+	}
 }
 
 // Status returns the present status; see adapter.Reporter.
 func (h *Health) Status() adapter.Status {
 	h.mu.Lock()
-	s := adapter.Status{State: adapter.Degraded, Since: h.since, Interruptions: h.interruptions}
-	if h.phase == up {
-		s.State = adapter.Up
-	}
-	h.mu.Unlock()
+	defer h.mu.Unlock()
+	return h.statusLocked()
+}
+
+func (h *Health) statusLocked() adapter.Status {
+	s := h.status
+	s.Repeated = h.repeated.Load()
 	s.Dropped = make(map[string]uint64)
 	for r := range reasons {
 		if n := h.dropped[r].Load(); n > 0 {
@@ -82,56 +93,81 @@ func (h *Health) Drop(why Reason, n int, attrs ...slog.Attr) {
 	h.logger.LogAttrs(context.Background(), slog.LevelWarn, "redis: messages dropped", attrs...)
 }
 
-// connecting forgets what was known.
-func (h *Health) connecting() { h.enter(connecting, nil) }
+// errNotUp means that nothing is known yet.
+var errNotUp = errors.New("redis: not connected yet")
 
-// recovered says that a message has made the whole way.
-func (h *Health) recovered() {
-	if h.enter(up, nil) {
-		h.logger.Info("redis: connected")
-	}
-}
-
-// lost says that messages do not travel, and why.
-func (h *Health) lost(cause error) {
-	if h.enter(down, cause) {
-		h.logger.Warn("redis: connection lost", slog.String("error", cause.Error()))
-	}
-}
-
-// enter changes the phase and says whether it was another one.
-func (h *Health) enter(next phase, cause error) bool {
+// Check returns nil when Redis is up, an error that wraps adapter.ErrDegraded when it
+// is down and another error otherwise, and a channel that is closed with the next
+// change.
+func (h *Health) Check() (changed <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.cause = cause
-	if h.phase == next {
-		return false
+	return h.changed, h.phase.err(h.cause)
+}
+
+func (p phase) err(cause error) error {
+	switch p {
+	case up:
+		return nil
+	case down:
+		return fmt.Errorf("%w: %w", adapter.ErrDegraded, cause)
 	}
-	if (h.phase == up) != (next == up) {
-		h.since = time.Now()
-	}
-	if h.phase == up && next == down {
-		h.interruptions++
+	return errNotUp
+}
+
+// Part adds a part, of which nothing is known yet. Its name is for the log. Topics says
+// which topics a gap concerns that does not say it itself; it may be nil.
+func (h *Health) Part(name string, topics func() []string) *Part {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := &Part{health: h, name: name, topics: topics}
+	h.parts = append(h.parts, p)
+	h.changedLocked()
+	return p
+}
+
+// changedLocked takes note of a change in the parts.
+func (h *Health) changedLocked() {
+	was, next := h.phase, connecting
+	h.cause = h.causeLocked()
+	switch {
+	case h.cause != nil:
+		next = down
+	case len(h.parts) > 0 && !slices.ContainsFunc(h.parts, func(p *Part) bool { return p.phase != up }):
+		next = up
 	}
 	h.phase = next
 	close(h.changed)
 	h.changed = make(chan struct{})
-	return true
+	if (was == up) != (next == up) {
+		h.status.Since, h.status.State = time.Now(), adapter.Degraded
+		if next == up {
+			h.status.State = adapter.Up
+		}
+	}
+	if was == up && next == down {
+		h.status.Interruptions++
+	}
+	// That a connection is being made, or that the last link has gone, is no loss.
+	if was != next && next != connecting {
+		h.tellLocked(adapter.Event{Cause: h.cause})
+	}
 }
 
-// errNotUp means that nothing is known yet.
-var errNotUp = errors.New("redis: not connected yet")
-
-// Check returns nil when Redis is up, an error that wraps ErrDegraded when it is
-// down and another error otherwise, and a channel that is closed with the next change.
-func (h *Health) Check() (changed <-chan struct{}, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch h.phase {
-	case up:
-		return h.changed, nil
-	case down:
-		return h.changed, fmt.Errorf("%w: %w", adapter.ErrDegraded, h.cause)
+// causeLocked returns why the first part that is down is so, nil when none is.
+func (h *Health) causeLocked() error {
+	for _, p := range h.parts {
+		if p.phase == down {
+			return p.cause
+		}
 	}
-	return h.changed, errNotUp
+	return nil
+}
+
+// tellLocked passes e on to those who watch.
+func (h *Health) tellLocked(e adapter.Event) {
+	e.Status = h.statusLocked()
+	for _, w := range h.watchers {
+		w.put(e)
+	}
 }

@@ -16,7 +16,9 @@ type Outgoing struct {
 	// Body is its payload; append to it to keep its memory in use.
 	Body   Body
 	queued time.Time
-	probe  bool // nobody misses it
+	number uint64 // in the order of Enqueue
+	slot   int    // the channel's, in a Redis Cluster
+	probe  bool   // nobody misses it, and it is for its own lane
 }
 
 // Body is a message in its wire form. As a pointer it is an argument that
@@ -36,6 +38,14 @@ func newOutgoing(command string) *Outgoing {
 // replies were lost, and receivers would see its messages twice.
 func (o *Outgoing) NoRetry() bool { return true }
 
+// outgoingOverhead is what an Outgoing takes in memory beside its texts, so that
+// a queue of tiny messages is bounded too.
+const outgoingOverhead = 256
+
+func (o *Outgoing) size() int64 {
+	return int64(len(o.Channel) + len(o.Body) + outgoingOverhead)
+}
+
 // countMessages returns how many of list are not probes.
 func countMessages(list []*Outgoing) int {
 	n := 0
@@ -45,12 +55,4 @@ func countMessages(list []*Outgoing) int {
 		}
 	}
 	return n
-}
-
-// outgoingOverhead is what an Outgoing takes in memory beside its texts, so that
-// a queue of tiny messages is bounded too.
-const outgoingOverhead = 256
-
-func (o *Outgoing) size() int64 {
-	return int64(len(o.Channel) + len(o.Body) + outgoingOverhead)
 }

@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
-	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
-
-	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
 // Limits of one pipeline. They keep its round trip well below a write timeout.
@@ -19,74 +15,25 @@ const (
 	maxBatchBytes = 1 << 20
 )
 
-// publisher hands messages to Redis: one goroutine, one pipeline at a time, with
-// all that waits in it. So it keeps the order, and a message that finds it idle
+// publisher hands a lane's messages to Redis: one goroutine, one pipeline at a time,
+// with all that waits in it. So it keeps the order, and a message that finds it idle
 // is on the wire at once.
 type publisher struct {
-	client   goredis.UniversalClient
-	prefix   string
-	maxBytes int64
-	timing   Timing
-	health   *Health
-	spare    sync.Pool     // of *Outgoing
-	wake     chan struct{} // one token: the queue has something
-	retry    chan struct{} // one token: Redis may be back
+	*outbox
+	lane  *lane
+	wake  chan struct{} // one token: the queue has something
+	retry chan struct{} // one token: Redis may be back
 
-	mu       sync.Mutex
-	queue    []*Outgoing
-	bytes    int64
-	queued   uint64        // messages ever queued
-	settled  uint64        // of them, those sent or dropped
-	progress chan struct{} // closed when settled grows; nil while nobody waits
-	closed   bool
+	// The rest is guarded by the outbox's mutex.
+	queue  []*Outgoing // in the order of their numbers, probes aside
+	batch  []*Outgoing // what is on its way
+	flight chan struct{}
+	after  []<-chan struct{} // other lanes' flights, which come first
+	closed bool
 }
 
-func newPublisher(c Config) *publisher {
-	command := "publish"
-	if c.Sharded {
-		command = "spublish"
-	}
-	return &publisher{
-		client: c.Client, prefix: c.Prefix, maxBytes: c.PublishQueueBytes, timing: c.Timing, health: c.Health,
-		spare: sync.Pool{New: func() any { return newOutgoing(command) }},
-		wake:  make(chan struct{}, 1), retry: make(chan struct{}, 1),
-	}
-}
-
-// message returns an empty Outgoing, to be passed to enqueue or discard.
-func (p *publisher) message() *Outgoing {
-	return p.spare.Get().(*Outgoing)
-}
-
-// maxSpareBytes keeps the memory of rare large messages from staying in the pool.
-const maxSpareBytes = 64 << 10
-
-func (p *publisher) discard(o *Outgoing) {
-	if cap(o.Body) > maxSpareBytes {
-		return
-	}
-	o.Channel, o.Body, o.probe = "", o.Body[:0], false
-	p.spare.Put(o)
-}
-
-// enqueue queues o, which is the publisher's from then on.
-func (p *publisher) enqueue(o *Outgoing) error {
-	o.queued = time.Now()
-	size := o.size()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return adapter.ErrClosed
-	}
-	if p.bytes+size > p.maxBytes {
-		p.health.Drop(QueueFull, countMessages([]*Outgoing{o}))
-		return adapter.ErrQueueFull
-	}
-	p.bytes += size
-	p.queued++
-	p.queue = append(p.queue, o)
-	signal(p.wake)
-	return nil
+func newPublisher(b *outbox, l *lane) *publisher {
+	return &publisher{outbox: b, lane: l, wake: make(chan struct{}, 1), retry: make(chan struct{}, 1)}
 }
 
 // signal puts a token into a channel that has room for one.
@@ -106,102 +53,191 @@ func (p *publisher) run(ctx context.Context) {
 			return
 		case <-p.wake:
 		}
-		for batch := p.take(); len(batch) > 0; batch = p.take() {
-			err := p.send(ctx, batch)
-			if err == nil {
-				p.settle(batch)
-				continue
+		for p.wait(ctx) {
+			batch := p.take()
+			if len(batch) == 0 {
+				break
 			}
-			p.giveUp(batch, err)
-			if ctx.Err() != nil {
+			refused, err := p.answered(batch, p.send(ctx, batch))
+			switch {
+			case ctx.Err() != nil:
 				return
+			case err != nil:
+				p.lane.lost(err)
+				p.awaitRedis(ctx)
+			case refused:
+				p.lane.awaitTopology(ctx)
+				p.expire()
 			}
-			p.health.lost(err)
-			p.awaitRedis(ctx)
 		}
 	}
 }
 
-// take removes the next batch from the queue. Its bytes count until settle.
+// wait waits until no other lane has something on its way that comes before what is
+// queued here. It says whether ctx goes on.
+func (p *publisher) wait(ctx context.Context) bool {
+	p.mu.Lock()
+	after := p.after
+	p.mu.Unlock()
+	for _, landed := range after {
+		select {
+		case <-landed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.after = p.after[len(after):]
+	return ctx.Err() == nil
+}
+
+// take removes the next batch from the queue; it must be answered. There is none while
+// another lane's comes first, for which wait is called again.
 func (p *publisher) take() []*Outgoing {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.after) > 0 {
+		signal(p.wake)
+		return nil
+	}
 	n, bytes := 0, int64(0)
 	for n < len(p.queue) && n < maxBatch && bytes < maxBatchBytes {
 		bytes += p.queue[n].size()
 		n++
 	}
-	batch := p.queue[:n:n]
+	if n == 0 {
+		return nil
+	}
+	p.batch = p.queue[:n:n]
 	if p.queue = p.queue[n:]; len(p.queue) == 0 {
 		p.queue = nil
 	}
-	return batch
+	p.flight = make(chan struct{})
+	return p.batch
 }
 
-// settle takes batch off the account and gives its memory back.
-func (p *publisher) settle(batch []*Outgoing) {
-	p.mu.Lock()
-	p.settled += uint64(len(batch))
-	for _, o := range batch {
-		p.bytes -= o.size()
+// oldest returns the number of the first message that is not settled. The caller
+// holds the outbox's mutex.
+func (p *publisher) oldest() (uint64, bool) {
+	for _, list := range [][]*Outgoing{p.batch, p.queue} {
+		if len(list) > 0 {
+			return list[0].number, true
+		}
 	}
-	if p.progress != nil {
-		close(p.progress)
-		p.progress = nil
-	}
-	p.mu.Unlock()
-	for _, o := range batch {
-		p.discard(o)
-	}
+	return 0, false
 }
 
-// send publishes batch in one round trip. An error means that Redis has not
-// confirmed all of it.
+// send publishes batch in one round trip, and asks for the server's role if there is
+// a probe in it. An error means that Redis has not confirmed all of it.
 func (p *publisher) send(ctx context.Context, batch []*Outgoing) error {
-	target, err := p.target(ctx)
+	target, err := p.lane.target(ctx)
+	commands := make([]goredis.Cmder, len(batch), len(batch)+1)
+	var role *goredis.SliceCmd
+	for i, o := range batch {
+		o.SetErr(err)
+		commands[i] = o
+		if o.probe && role == nil {
+			role = goredis.NewSliceCmd(ctx, "role")
+		}
+	}
 	if err != nil {
 		return err
 	}
-	commands := make([]goredis.Cmder, len(batch))
-	for i, o := range batch {
-		o.SetErr(nil)
-		commands[i] = o
+	if role != nil {
+		commands = append(commands, role)
 	}
 	pipe := target.Pipeline()
 	_ = pipe.BatchProcess(ctx, commands...)
 	_, err = pipe.Exec(ctx)
-	return err
+	if role == nil || isDial(err) {
+		return err
+	}
+	for _, o := range batch {
+		if o.Err() != nil {
+			return o.Err()
+		}
+	}
+	return p.lane.checkRole(role)
 }
 
-// giveUp drops what send could not confirm, rather than sending it again: Redis
-// may have passed it on before the connection broke. Only what cannot have been
-// sent, since there was no connection, goes back to the head of the queue.
-func (p *publisher) giveUp(batch []*Outgoing, err error) {
-	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.queue = append(batch, p.queue...)
-		return
-	}
-	lost := slices.DeleteFunc(slices.Clone(batch), func(o *Outgoing) bool { return o.Err() == nil })
-	p.health.Drop(Expired, countMessages(lost))
-	p.settle(batch)
+// isDial says that there was no connection, so that nothing was sent.
+func isDial(err error) bool {
+	dial, ok := errors.AsType[*net.OpError](err)
+	return ok && dial.Op == "dial"
 }
 
-// target is where pipelines go. In a Redis Cluster that is the one master that
-// owns the prefix, since messages to several masters would overtake each other.
-func (p *publisher) target(ctx context.Context) (goredis.Cmdable, error) {
-	if cluster, ok := p.client.(*goredis.ClusterClient); ok {
-		return cluster.MasterForKey(ctx, p.prefix)
+// isMoved says that a server does not take what belongs to a slot, at the moment or
+// for good.
+func isMoved(err error) bool {
+	return goredis.HasErrorPrefix(err, "MOVED ") || goredis.HasErrorPrefix(err, "CLUSTERDOWN ")
+}
+
+// answered settles batch, which send has sent with the result err. What Redis has not
+// confirmed is dropped rather than sent again: Redis may have passed it on before the
+// connection broke. Two things go back into a queue: what cannot have been sent, since
+// there was no connection, and what another server is to be sent. Refused says that
+// this server is not known. Failed is why messages do not travel.
+func (p *publisher) answered(batch []*Outgoing, err error) (refused bool, failed error) {
+	defer p.land()
+	if err == nil || errors.Is(err, errReplica) {
+		p.taken(batch)
+		return false, err
 	}
-	return p.client, nil
+	failed = err
+	var taken, lost, back []*Outgoing
+	for _, o := range batch {
+		moved := p.slotted && isMoved(o.Err())
+		refused = refused || moved
+		if o.Err() != nil && !moved {
+			failed = o.Err()
+		}
+		switch {
+		case o.Err() == nil && !isDial(err):
+			taken = append(taken, o)
+		case !o.probe && (moved || isDial(err)):
+			back = append(back, o)
+		default: // of probes, the next one is as good
+			lost = append(lost, o)
+		}
+	}
+	if refused && isMoved(failed) {
+		failed = nil
+	}
+	p.taken(taken)
+	p.drop(lost)
+	elsewhere := p.forward(p, back)
+	return refused && !elsewhere, failed
+}
+
+// taken settles what Redis has confirmed.
+func (p *publisher) taken(list []*Outgoing) {
+	for _, o := range list {
+		if o.probe {
+			p.lane.pulse.taken()
+		}
+	}
+	p.settle(list)
+}
+
+// land lets those go on that wait for the batch.
+func (p *publisher) land() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.flight)
+	p.batch, p.flight = nil, nil
 }
 
 // awaitRedis returns when Redis answers, or ctx has ended. Meanwhile messages
 // grow too old to be sent.
 func (p *publisher) awaitRedis(ctx context.Context) {
-	wait := p.timing.backoff()
-	for p.ping(ctx) != nil && ctx.Err() == nil {
+	wait := p.lane.timing.backoff()
+	for {
+		err := p.lane.answers(ctx)
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		p.lane.lost(err)
 		p.expire()
 		timer := time.NewTimer(wait.next())
 		select {
@@ -215,23 +251,9 @@ func (p *publisher) awaitRedis(ctx context.Context) {
 	p.expire()
 }
 
-func (p *publisher) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, p.timing.Dial)
-	defer cancel()
-	target, err := p.target(ctx)
-	if err != nil {
-		return err
-	}
-	err = target.Ping(ctx).Err()
-	if _, refusal := errors.AsType[goredis.Error](err); refusal {
-		return nil // Redis is there; whether it takes messages is for PUBLISH to say
-	}
-	return err
-}
-
 // expire drops the messages that have waited too long.
 func (p *publisher) expire() {
-	limit := time.Now().Add(-p.timing.PublishAfter)
+	limit := time.Now().Add(-p.lane.timing.PublishAfter)
 	p.mu.Lock()
 	n := 0
 	for n < len(p.queue) && p.queue[n].queued.Before(limit) {
@@ -240,41 +262,7 @@ func (p *publisher) expire() {
 	old := p.queue[:n:n]
 	p.queue = p.queue[n:]
 	p.mu.Unlock()
-	p.health.Drop(Expired, countMessages(old))
-	p.settle(old)
-}
-
-// flush waits until what is queued has been sent or dropped, Redis is known to be
-// away, or ctx ends, whose error it returns.
-func (p *publisher) flush(ctx context.Context) error {
-	p.mu.Lock()
-	target := p.queued
-	for p.settled < target {
-		if p.progress == nil {
-			p.progress = make(chan struct{})
-		}
-		progress := p.progress
-		p.mu.Unlock()
-		changed, err := p.health.Check()
-		if errors.Is(err, adapter.ErrDegraded) {
-			return nil
-		}
-		select {
-		case <-progress:
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		p.mu.Lock()
-	}
-	p.mu.Unlock()
-	return nil
-}
-
-func (p *publisher) waiting() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return int(p.queued - p.settled)
+	p.drop(old)
 }
 
 // close drops what is queued and refuses what follows.
@@ -284,6 +272,5 @@ func (p *publisher) close() {
 	left := p.queue
 	p.queue = nil
 	p.mu.Unlock()
-	p.health.Drop(Expired, countMessages(left))
-	p.settle(left)
+	p.drop(left)
 }

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -12,6 +13,9 @@ type subscription struct {
 	Channel
 	// routes is replaced, never changed, so that it can be read without the lock.
 	routes []Route
+	// parting are the routes that have gone to another lane. They count until Redis
+	// has confirmed that nothing more will come here.
+	parting []Route
 	// wired says that the last command sent on this connection subscribes.
 	wired bool
 	// pending counts the commands sent on this connection that Redis has not
@@ -22,6 +26,7 @@ type subscription struct {
 	changed bool          // it is among the table's changes
 	// restoring says that the connection is not whole until this is confirmed.
 	restoring bool
+	missing   time.Time // since when messages may have been missed; zero if none were
 	idleSince time.Time // when the last route went away
 	lingering bool      // it is kept although nobody wants it
 }
@@ -44,37 +49,51 @@ func (s *subscription) release() {
 	}
 }
 
-// table says what the receivers want and what Redis has confirmed. It does no I/O and is safe for concurrent use.
+// table says what the receivers want of one lane and what Redis has confirmed. It
+// does no I/O and is safe for concurrent use.
 type table struct {
-	linger time.Duration
-	wake   chan struct{} // one token: there are changes
+	linger  time.Duration
+	sharded bool
+	slotted bool          // a command takes names of one slot only
+	wake    chan struct{} // one token: there are changes
 
 	mu      sync.RWMutex
+	probe   Channel // is subscribed to before all others
 	entries map[Channel]*subscription
 	changes []*subscription
-	idle    []idling // in the order in which they became idle
+	refused []*subscription // by Redis; they wait for retry
+	sent    []command       // what Redis has not answered
+	idle    []idling        // in the order in which they became idle
 	// restoring counts the entries that keep the connection from being whole.
 	restoring int
 }
 
-func newTable(linger time.Duration) *table {
-	return &table{linger: linger, wake: make(chan struct{}, 1), entries: make(map[Channel]*subscription)}
+func newTable(c Config) *table {
+	return &table{
+		linger: c.Timing.Linger, sharded: c.Sharded, slotted: c.slotted(),
+		wake: make(chan struct{}, 1), entries: make(map[Channel]*subscription),
+	}
 }
 
-// add wants c on behalf of r.
-func (t *table) add(c Channel, r Route) {
+// add wants c on behalf of rs.
+func (t *table) add(c Channel, rs ...Route) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.addLocked(c, rs)
+}
+
+func (t *table) addLocked(c Channel, rs []Route) *subscription {
 	s := t.entries[c]
 	if s == nil {
 		s = &subscription{Channel: c}
 		t.entries[c] = s
 	}
-	s.routes = append(slices.Clip(s.routes), r)
-	s.lingering = false
+	s.routes = append(slices.Clip(s.routes), rs...)
+	s.parting, s.lingering = nil, false
 	if !s.wired {
 		t.change(s)
 	}
+	return s
 }
 
 // remove ends r's wish. With linger, the last one leaves the subscription in
@@ -113,14 +132,36 @@ func (t *table) change(s *subscription) {
 	signal(t.wake)
 }
 
+// setProbe replaces the lane's probe, which r hears.
+func (t *table) setProbe(name string, r Route) {
+	t.mu.Lock()
+	old := t.probe
+	t.probe = Channel{Name: name}
+	t.addLocked(t.probe, []Route{r})
+	t.mu.Unlock()
+	if old.Name != "" {
+		t.remove(old, r, false)
+	}
+}
+
+func (t *table) probeName() string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.probe.Name
+}
+
 // lookup returns who listens to c.
 func (t *table) lookup(c Channel) []Route {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if s := t.entries[c]; s != nil {
-		return s.routes
+	s := t.entries[c]
+	switch {
+	case s == nil:
+		return nil
+	case len(s.routes) == 0:
+		return s.parting
 	}
-	return nil
+	return s.routes
 }
 
 // ready returns nil when c is confirmed or nobody wants it, otherwise a channel that
@@ -139,29 +180,46 @@ func (t *table) ready(c Channel) <-chan struct{} {
 }
 
 // restart forgets what the last connection had confirmed: all that is wanted is
-// to be subscribed anew. What only lingers is let go.
-func (t *table) restart() {
+// to be subscribed anew. What only lingers is let go. Proven is until when all has
+// arrived, zero if that was never so. It returns the command for the probe, which
+// opens the next connection.
+func (t *table) restart(proven time.Time) command {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.changes, t.idle, t.restoring = nil, nil, 0
+	t.changes, t.idle, t.refused, t.sent, t.restoring = nil, nil, nil, nil, 0
 	for c, s := range t.entries {
-		s.wired, s.pending, s.changed, s.lingering, s.restoring = false, 0, false, false, false
+		if s.missing.IsZero() && s.confirmed() {
+			s.missing = proven
+		}
+		s.wired, s.pending, s.changed, s.lingering, s.restoring, s.parting = false, 0, false, false, false, nil
 		if len(s.routes) == 0 {
 			s.release()
 			delete(t.entries, c)
 			continue
 		}
-		s.restoring = true
-		t.restoring++
-		t.change(s)
+		t.restore(s)
+		if c != t.probe {
+			t.change(s)
+		}
 	}
+	s := t.entries[t.probe]
+	s.wired, s.pending = true, 1
+	t.sent = []command{{t.verb(s), []string{s.Name}}}
+	return t.sent[0]
 }
 
-// whole says that the present connection has confirmed all that restart wanted.
+// whole says that the present connection has confirmed all that it must.
 func (t *table) whole() bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.restoring == 0
+}
+
+func (t *table) restore(s *subscription) {
+	if !s.restoring {
+		s.restoring = true
+		t.restoring++
+	}
 }
 
 func (t *table) restored(s *subscription) {
@@ -171,13 +229,45 @@ func (t *table) restored(s *subscription) {
 	}
 }
 
-// confirm takes one confirmation of Redis.
-func (t *table) confirm(c Channel) {
+// healed returns the topics that may have missed messages, and since when; each gap
+// once, when the connection is whole.
+func (t *table) healed() (topics []string, since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.entries[c]
-	if s == nil || s.pending == 0 {
-		return
+	if t.restoring > 0 {
+		return nil, since
+	}
+	for _, s := range t.entries {
+		if s.missing.IsZero() {
+			continue
+		}
+		for _, r := range s.routes {
+			if topic := r.To.Topic(); topic != "" {
+				topics = append(topics, topic)
+				if since.IsZero() || s.missing.Before(since) {
+					since = s.missing
+				}
+			}
+		}
+		s.missing = time.Time{}
+	}
+	return topics, since
+}
+
+// confirm takes one confirmation of Redis. Unasked says that it was none: Redis has
+// ended the subscription by itself, because the slot is another server's.
+func (t *table) confirm(kind, name string) (unasked bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.entries[Channel{name, strings.HasPrefix(kind, "p")}]
+	if len(t.sent) == 0 || t.sent[0].kind != kind || t.sent[0].names[0] != name {
+		return s != nil && strings.HasSuffix(kind, "unsubscribe") && t.ended(s)
+	}
+	if t.sent[0].names = t.sent[0].names[1:]; len(t.sent[0].names) == 0 {
+		t.sent = t.sent[1:]
+	}
+	if s == nil {
+		return false
 	}
 	s.pending--
 	switch {
@@ -188,6 +278,67 @@ func (t *table) confirm(c Channel) {
 	default:
 		t.forget(s)
 	}
+	return false
+}
+
+// ended notes that Redis has ended s, unless a command is on its way that says what
+// is to be.
+func (t *table) ended(s *subscription) bool {
+	if !s.confirmed() {
+		return false
+	}
+	if s.missing.IsZero() {
+		s.missing = time.Now()
+	}
+	s.wired = false
+	t.restore(s)
+	t.park(s)
+	return true
+}
+
+// park leaves s until retry, when it may be another lane's.
+func (t *table) park(s *subscription) {
+	if !s.changed {
+		t.refused = append(t.refused, s)
+	}
+}
+
+// refuse takes Redis' answer that the oldest command was for another server. Asked
+// says that it was there to subscribe.
+func (t *table) refuse() (asked bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.sent) == 0 {
+		return false
+	}
+	first := t.sent[0]
+	t.sent = t.sent[1:]
+	for _, name := range first.names {
+		s := t.entries[Channel{Name: name}]
+		if s == nil {
+			continue
+		}
+		if s.pending--; s.pending > 0 {
+			continue
+		}
+		if s.wired = false; s.wanted() {
+			t.park(s)
+		}
+		t.forget(s)
+	}
+	return !strings.HasSuffix(first.kind, "unsubscribe")
+}
+
+// retry subscribes anew to what was refused and is still this lane's.
+func (t *table) retry() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.refused {
+		if t.entries[s.Channel] == s && s.wanted() && !s.wired {
+			t.change(s)
+		}
+	}
+	t.refused = nil
 }
 
 // forget deletes s if nobody wants it, nothing is to be sent, and Redis owes no
@@ -197,53 +348,6 @@ func (t *table) forget(s *subscription) {
 		t.restored(s)
 		delete(t.entries, s.Channel)
 	}
-}
-
-// commands are names to be sent to Redis, at most so many per command.
-type commands struct {
-	subscribe, unsubscribe   []string
-	psubscribe, punsubscribe []string
-}
-
-// maxNames bounds a command, so that Redis does other work between two.
-const maxNames = 512
-
-func (c *commands) list(pattern, wanted bool) *[]string {
-	switch {
-	case pattern && wanted:
-		return &c.psubscribe
-	case pattern:
-		return &c.punsubscribe
-	case wanted:
-		return &c.subscribe
-	default:
-		return &c.unsubscribe
-	}
-}
-
-// next returns what is to be sent now, and when to ask again because of what
-// lingers, the zero time without any. More says that there is more at once.
-func (t *table) next(now time.Time) (c commands, again time.Time, more bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	again = t.letGo(now)
-	n := min(len(t.changes), maxNames)
-	for _, s := range t.changes[:n] {
-		s.changed = false
-		wanted := s.wanted()
-		if wanted == s.wired {
-			t.forget(s)
-			continue
-		}
-		s.wired = wanted
-		s.pending++
-		list := c.list(s.Pattern, wanted)
-		*list = append(*list, s.Name)
-	}
-	if t.changes = t.changes[n:]; len(t.changes) == 0 {
-		t.changes = nil
-	}
-	return c, again, len(t.changes) > 0
 }
 
 // letGo ends the lingering of what has been idle for long enough.

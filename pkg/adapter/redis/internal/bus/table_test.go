@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,49 +22,70 @@ var room = Channel{Name: "room"}
 // and confirms them later.
 type wire struct {
 	subscribed map[Channel]bool
-	confirms   []Channel
+	confirms   []confirmation
 }
 
-func (w *wire) execute(c commands) {
-	for _, command := range []struct {
-		names           []string
-		pattern, wanted bool
-	}{
-		{c.subscribe, false, true}, {c.psubscribe, true, true}, {c.unsubscribe, false, false}, {c.punsubscribe, true, false},
-	} {
-		for _, name := range command.names {
-			k := Channel{name, command.pattern}
-			w.subscribed[k] = command.wanted
-			w.confirms = append(w.confirms, k)
+// confirmation is the answer to one name of a command.
+type confirmation struct{ kind, name string }
+
+func (w *wire) execute(list []command) {
+	for _, next := range list {
+		for _, name := range next.names {
+			c := Channel{name, strings.HasPrefix(next.kind, "p")}
+			w.subscribed[c] = !strings.HasSuffix(next.kind, "unsubscribe")
+			w.confirms = append(w.confirms, confirmation{next.kind, name})
 		}
 	}
+}
+
+// answer confirms the oldest name.
+func (w *wire) answer(t *table) {
+	t.confirm(w.confirms[0].kind, w.confirms[0].name)
+	w.confirms = w.confirms[1:]
 }
 
 // settle sends all that waits and confirms it.
 func (w *wire) settle(t *table) {
 	for more := true; more; {
-		var c commands
-		c, _, more = t.next(time.Now())
-		w.execute(c)
+		var list []command
+		list, _, more = t.next(time.Now())
+		w.execute(list)
 	}
-	for _, k := range w.confirms {
-		t.confirm(k)
+	for len(w.confirms) > 0 {
+		w.answer(t)
 	}
-	w.confirms = nil
+}
+
+// newTestTable returns a table with a probe, of which Redis knows.
+func newTestTable(t *testing.T, linger time.Duration, c Config) (*table, *wire) {
+	t.Helper()
+	c.Timing.Linger = linger
+	table, w := newTable(c), newWire()
+	table.setProbe("probe", Route{To: &deaf{}})
+	w.restart(table, time.Time{})
+	w.settle(table)
+	return table, w
+}
+
+// restart begins another connection.
+func (w *wire) restart(t *table, proven time.Time) {
+	*w = *newWire()
+	w.execute([]command{t.restart(proven)})
 }
 
 func newWire() *wire { return &wire{subscribed: make(map[Channel]bool)} }
 
 func TestSubscriptions_CommandsHaveAtMost512Names(t *testing.T) {
-	table, l := newTable(time.Second), &deaf{}
+	table, _ := newTestTable(t, time.Second, Config{})
+	l := &deaf{}
 	for i := range 1300 {
 		table.add(Channel{Name: fmt.Sprint(i)}, Route{To: l})
 	}
 	var sizes []int
 	for more := true; more; {
-		var c commands
-		c, _, more = table.next(time.Now())
-		sizes = append(sizes, len(c.subscribe))
+		var list []command
+		list, _, more = table.next(time.Now())
+		sizes = append(sizes, len(list[0].names))
 	}
 	if !slices.Equal(sizes, []int{512, 512, 276}) {
 		t.Errorf("got commands of %v names", sizes)
@@ -71,7 +93,8 @@ func TestSubscriptions_CommandsHaveAtMost512Names(t *testing.T) {
 }
 
 func TestSubscriptions_AnOldConfirmationDoesNotCountForANewCommand(t *testing.T) {
-	table, w, r := newTable(time.Second), newWire(), Route{To: &deaf{}}
+	table, w := newTestTable(t, time.Second, Config{})
+	r := Route{To: &deaf{}}
 	send := func() {
 		c, _, _ := table.next(time.Now())
 		w.execute(c)
@@ -85,11 +108,11 @@ func TestSubscriptions_AnOldConfirmationDoesNotCountForANewCommand(t *testing.T)
 	if len(w.confirms) != 3 {
 		t.Fatalf("sent %d commands, want 3", len(w.confirms))
 	}
-	for i, k := range w.confirms {
+	for i := range 3 {
 		if table.ready(room) == nil {
 			t.Errorf("ready after %d of 3 confirmations", i)
 		}
-		table.confirm(k)
+		w.answer(table)
 	}
 	if table.ready(room) != nil {
 		t.Error("not ready after the last confirmation")
@@ -98,7 +121,8 @@ func TestSubscriptions_AnOldConfirmationDoesNotCountForANewCommand(t *testing.T)
 
 func TestSubscriptions_LingeringEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table, w, r := newTable(2*time.Second), newWire(), Route{To: &deaf{}}
+		table, w := newTestTable(t, 2*time.Second, Config{})
+		r := Route{To: &deaf{}}
 		busy, quiet := Channel{Name: "busy"}, Channel{Name: "quiet"}
 		table.add(busy, r)
 		table.add(quiet, r)
@@ -115,7 +139,7 @@ func TestSubscriptions_LingeringEndsInTime(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 		w.settle(table)
-		if w.subscribed[busy] || w.subscribed[quiet] || len(table.entries) != 0 {
+		if w.subscribed[busy] || w.subscribed[quiet] || len(table.entries) != 1 {
 			t.Errorf("in time: %v, %d entries", w.subscribed, len(table.entries))
 		}
 	})
@@ -128,7 +152,7 @@ func TestSubscriptions_AgainstAModel(t *testing.T) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 0))
-		table, w := newTable(2*time.Second), newWire()
+		table, w := newTestTable(t, 2*time.Second, Config{})
 		receivers := []*deaf{new(deaf), new(deaf)}
 		type wish struct {
 			Channel
@@ -147,15 +171,13 @@ func TestSubscriptions_AgainstAModel(t *testing.T) {
 			}
 			switch random.IntN(20) {
 			case 0: // a new connection
-				w = newWire()
-				table.restart()
+				w.restart(table, time.Time{})
 			case 1, 2, 3:
 				c, _, _ := table.next(time.Now())
 				w.execute(c)
 			case 4, 5, 6:
 				if len(w.confirms) > 0 {
-					table.confirm(w.confirms[0])
-					w.confirms = w.confirms[1:]
+					w.answer(table)
 				}
 			case 7:
 				time.Sleep(time.Second)
@@ -169,7 +191,7 @@ func TestSubscriptions_AgainstAModel(t *testing.T) {
 		w.settle(table)
 		time.Sleep(3 * time.Second)
 		w.settle(table)
-		wanted := map[Channel]bool{}
+		wanted := map[Channel]bool{table.probe: true}
 		for k := range wishes {
 			if !w.subscribed[k.Channel] {
 				t.Errorf("%v is wanted and not subscribed", k)
@@ -188,8 +210,8 @@ func TestSubscriptions_AgainstAModel(t *testing.T) {
 }
 
 func TestSubscriptions_EntryOfThatNameOutlivesItsPredecessor(t *testing.T) {
-	table, w, r := newTable(time.Second), newWire(), Route{To: &deaf{}}
-	w.settle(table)
+	table, w := newTestTable(t, time.Second, Config{})
+	r := Route{To: &deaf{}}
 	table.add(room, r)
 	w.settle(table)
 	table.remove(room, r, false)
@@ -197,9 +219,8 @@ func TestSubscriptions_EntryOfThatNameOutlivesItsPredecessor(t *testing.T) {
 	w.execute(c)
 	table.add(room, r)
 	table.remove(room, r, false) // before its command was sent
-	table.confirm(room)
+	w.answer(table)
 	table.add(room, r)
-	w.confirms = nil
 	w.settle(table)
 	if table.ready(room) != nil || len(table.lookup(room)) != 1 {
 		t.Errorf("the room is lost: %v, routes %v", w.subscribed, table.lookup(room))

@@ -1,0 +1,51 @@
+package bus
+
+import "time"
+
+// move is a subscription that goes to another lane.
+type move struct {
+	Channel
+	routes  []Route
+	missing time.Time
+}
+
+// leave takes out what is wanted and stays says no to. What still arrives here counts
+// until Redis has confirmed the end. Seen is when this lane was last known to be the
+// right one, at which nothing had been missed.
+func (t *table) leave(seen time.Time, stays func(name string) bool) []move {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []move
+	for c, s := range t.entries {
+		if !s.wanted() || c == t.probe || stays(c.Name) {
+			continue
+		}
+		if s.missing.IsZero() && s.confirmed() {
+			s.missing = seen
+		}
+		if len(s.routes) > 0 {
+			list = append(list, move{c, s.routes, s.missing})
+		}
+		s.routes, s.parting, s.lingering, s.missing = nil, s.routes, false, time.Time{}
+		t.restored(s)
+		s.release()
+		if s.wired {
+			t.change(s)
+		}
+		t.forget(s)
+	}
+	return list
+}
+
+// adopt takes what another lane has left.
+func (t *table) adopt(m move) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.addLocked(m.Channel, m.routes)
+	if s.missing.IsZero() || !m.missing.IsZero() && m.missing.Before(s.missing) {
+		s.missing = m.missing
+	}
+	if !s.confirmed() {
+		t.restore(s)
+	}
+}

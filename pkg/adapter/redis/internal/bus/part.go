@@ -1,0 +1,124 @@
+package bus
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+// Part is what is known of one of the things that must all work: a lane, or the
+// reader of a stream. It is safe for concurrent use, and none of its methods waits.
+type Part struct {
+	health *Health
+	name   string
+	topics func() []string
+
+	// guarded by the Health's mutex
+	phase   phase
+	cause   error
+	removed bool
+}
+
+// Connecting forgets what was known.
+func (p *Part) Connecting() { p.enter(connecting, nil) }
+
+// Recovered says that messages have made the whole way.
+func (p *Part) Recovered() {
+	if p.enter(up, nil) {
+		p.health.logger.Info("redis: connected", slog.String("part", p.name))
+	}
+}
+
+// Lost says that messages do not travel, and why.
+func (p *Part) Lost(cause error) {
+	if p.enter(down, cause) {
+		p.health.logger.Warn("redis: connection lost", slog.String("part", p.name), slog.String("error", cause.Error()))
+	}
+}
+
+// Remove takes the part away: what it was for is done by others, or by nobody.
+func (p *Part) Remove() {
+	p.health.mu.Lock()
+	defer p.health.mu.Unlock()
+	if !p.removed {
+		p.removed = true
+		p.health.parts = slices.DeleteFunc(p.health.parts, func(other *Part) bool { return other == p })
+		p.health.changedLocked()
+	}
+}
+
+// enter changes the phase and says whether it was another one.
+func (p *Part) enter(next phase, cause error) bool {
+	p.health.mu.Lock()
+	defer p.health.mu.Unlock()
+	if p.removed {
+		return false
+	}
+	p.cause = cause
+	p.health.cause = p.health.causeLocked()
+	if p.phase == next {
+		return false
+	}
+	p.phase = next
+	p.health.changedLocked()
+	return true
+}
+
+// check is Health.Check for this part alone.
+func (p *Part) check() (changed <-chan struct{}, err error) {
+	p.health.mu.Lock()
+	defer p.health.mu.Unlock()
+	return p.health.changed, p.phase.err(p.cause)
+}
+
+func (p *Part) isDown() bool {
+	_, err := p.check()
+	return errors.Is(err, adapter.ErrDegraded)
+}
+
+// Gap reports a time in which messages of other nodes may have been missed.
+func (p *Part) Gap(g adapter.Gap) {
+	p.report(g, &p.health.status.Gaps, "redis: messages of other nodes may have been missed")
+}
+
+// LogGap reports that a log had lost entries before they were read.
+func (p *Part) LogGap(g adapter.Gap) {
+	p.report(g, &p.health.status.LogGaps, "redis: entries of the log were trimmed before they were read")
+}
+
+// LogReset reports that a log was empty, or another one than before.
+func (p *Part) LogReset(g adapter.Gap) {
+	p.report(g, &p.health.status.LogResets, "redis: the log is not the one that it was")
+}
+
+// loggedTopics bounds a line of the log.
+const loggedTopics = 16
+
+func (p *Part) report(g adapter.Gap, count *uint64, text string) {
+	if g.Topics == nil && p.topics != nil {
+		g.Topics = p.topics()
+	}
+	slices.Sort(g.Topics)
+	g.Topics = slices.Compact(g.Topics)
+	p.health.mu.Lock()
+	*count++
+	p.health.tellLocked(adapter.Event{Gap: &g})
+	p.health.mu.Unlock()
+	p.health.logger.Warn(text, slog.String("part", p.name), slog.Time("from", g.From), slog.Time("to", g.To),
+		slog.Int("topics", len(g.Topics)), slog.Any("first", g.Topics[:min(len(g.Topics), loggedTopics)]), slog.Uint64("missed", g.Missed))
+}
+
+// Repeated counts entries of a log that were there more than once.
+func (p *Part) Repeated(n int) { p.health.repeated.Add(uint64(n)) }
+
+// Drop is Health.Drop by the words of adapter.Status. A word that is none of them
+// counts as "malformed".
+func (p *Part) Drop(reason string, n int) {
+	why := Malformed
+	if i := slices.Index(reasonNames[:], reason); i >= 0 {
+		why = Reason(i)
+	}
+	p.health.Drop(why, n, slog.String("part", p.name))
+}

@@ -1,0 +1,111 @@
+package bus
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// pulse is what a lane knows of its probes, which are published and come back. Only
+// those of the present connection count, each once and in order, so that nobody who
+// repeats one makes a dead lane look alive. It is safe for concurrent use.
+type pulse struct {
+	key []byte // signs the probes; nil leaves them unsigned
+
+	mu      sync.Mutex
+	begun   time.Time // of the present connection
+	serial  uint64    // of the present connection
+	last    int64     // when the newest that came back was sent, in nanoseconds since begun
+	proven  time.Time // the same, also of earlier connections; zero before the first
+	echoed  time.Time // when it came back, or the connection began
+	pending int       // those that Redis has taken since
+}
+
+// begin begins a connection.
+func (p *pulse) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.serial++
+	p.begun = time.Now()
+	p.echoed = p.begun
+	p.last, p.pending = 0, 0
+}
+
+// append appends what a probe on channel says.
+func (p *pulse) append(dst []byte, channel string) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	from := len(dst)
+	dst = strconv.AppendUint(dst, p.serial, 10)
+	dst = append(dst, '.')
+	dst = strconv.AppendInt(dst, int64(time.Since(p.begun))+1, 10)
+	if p.key != nil {
+		signed := string(dst[from:])
+		dst = append(dst, '.')
+		dst = append(dst, p.signature(channel, signed)...)
+	}
+	return dst
+}
+
+func (p *pulse) signature(channel, text string) string {
+	mac := hmac.New(sha256.New, p.key)
+	mac.Write([]byte("probe " + strconv.Itoa(len(channel)) + " " + channel + text))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// echo takes what has come back on channel and says whether it proves anything.
+func (p *pulse) echo(channel, text string) bool {
+	if p.key != nil {
+		i := strings.LastIndexByte(text, '.')
+		if i < 0 || !hmac.Equal([]byte(text[i+1:]), []byte(p.signature(channel, text[:i]))) {
+			return false
+		}
+		text = text[:i]
+	}
+	first, second, _ := strings.Cut(text, ".")
+	serial, err1 := strconv.ParseUint(first, 10, 64)
+	sent, err2 := strconv.ParseInt(second, 10, 64)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if err1 != nil || err2 != nil || serial != p.serial || sent <= p.last || sent > int64(now.Sub(p.begun))+1 {
+		return false
+	}
+	p.last = sent
+	p.proven, p.echoed, p.pending = p.begun.Add(time.Duration(sent)), now, 0
+	return true
+}
+
+// void makes the probes that are under way prove nothing.
+func (p *pulse) void() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = int64(time.Since(p.begun))
+}
+
+// taken notes that Redis has taken a probe.
+func (p *pulse) taken() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pending++
+}
+
+// silence returns for how long nothing has come back, and how many probes Redis has
+// taken meanwhile.
+func (p *pulse) silence() (d time.Duration, taken int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(p.echoed), p.pending
+}
+
+// provenAt returns until when all that was published has arrived, zero if that was
+// never known.
+func (p *pulse) provenAt() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.proven
+}
