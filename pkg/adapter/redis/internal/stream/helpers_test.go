@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -264,4 +266,17 @@ func startRedis(t testing.TB, options ...string) *redisserver.Server {
 // contextWithin returns a context that ends after some milliseconds.
 func contextWithin(t testing.TB, milliseconds int) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), time.Duration(milliseconds)*time.Millisecond)
+}
+
+// calls returns how often Redis was asked for a command.
+func calls(t testing.TB, client *goredis.Client, command string) int {
+	t.Helper()
+	stats, err := client.Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(stats, "cmdstat_"+command+":calls=")
+	count, _, _ := strings.Cut(rest, ",")
+	n, _ := strconv.Atoi(count)
+	return n
 }

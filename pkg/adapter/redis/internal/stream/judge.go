@@ -29,14 +29,7 @@ type position struct {
 func judge(p position, s state, there bool) (finding, position, uint64) {
 	switch {
 	case there && s.last == p.at:
-		// All is read. If more were added than were read, some were trimmed unseen.
-		missed := s.added - p.count
-		known := p.count >= 0 && s.added >= 0
-		p.count = s.added
-		if known && missed > 0 {
-			return trimmed, p, uint64(missed)
-		}
-		return whole, p, 0
+		return judgeRead(p, s)
 	case there:
 		return whole, p, 0
 	case p.at == id{}:
@@ -49,6 +42,20 @@ func judge(p position, s state, there bool) (finding, position, uint64) {
 		return judgeTrimmed(p, s)
 	}
 	return strange, p, 0
+}
+
+// judgeRead compares the counts when there is nothing left to read.
+func judgeRead(p position, s state) (finding, position, uint64) {
+	missed := s.added - p.count
+	known := p.count >= 0 && s.added >= 0
+	p.count = s.added
+	switch {
+	case known && missed > 0:
+		return trimmed, p, uint64(missed) // behind an earlier position, unseen
+	case known && missed < 0:
+		return lost, p, 0 // another stream was begun meanwhile
+	}
+	return whole, p, 0
 }
 
 // judgeTrimmed says whether what was trimmed has been read.
