@@ -1,9 +1,10 @@
 package bus
 
-// Channel is what can be subscribed to: a channel, or a pattern of channels. A
-// channel and a pattern may have the same text.
+// Channel is what can be subscribed to. A channel and a pattern may have the same text.
 type Channel struct {
-	Name    string
+	// Name is the name of a channel, or a pattern of names.
+	Name string
+	// Pattern says that it is a pattern, with the wildcards of PSUBSCRIBE.
 	Pattern bool
 }
 
@@ -16,18 +17,23 @@ type Receiver interface {
 	Topic() string
 }
 
-// Route is one receiver's interest in a channel. Kind says why it listens, and
-// comes back with each Arrival.
+// Route is one receiver's interest in a channel.
 type Route struct {
-	To   Receiver
+	// To is told of what arrives.
+	To Receiver
+	// Kind says why it listens, in its own words. It comes back with each Arrival.
 	Kind uint8
 }
 
 // Arrival is a message as Redis has delivered it.
 type Arrival struct {
-	Kind    uint8  // the route's
-	Pattern string // empty if it came by the channel's own name
+	// Kind is that of the Route.
+	Kind uint8
+	// Pattern is what the channel matched, empty if it was subscribed to by its name.
+	Pattern string
+	// Channel is where the message was published.
 	Channel string
+	// Payload is its body.
 	Payload string
 }
 
