@@ -107,7 +107,7 @@ func (e *Entry) Header() (Header, error) {
 		return h, malformed("read entry")
 	}
 	h.Type = Type(t)
-	if e.Data != "" && h.Type != typeOwn {
+	if e.Data != "" {
 		err = h.readField(e.Data, h.readData)
 	}
 	if e.Own != "" && err == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -119,24 +120,33 @@ func FuzzEntryHeader(f *testing.F) {
 	})
 }
 
-func FuzzReadRecord(f *testing.F) {
+func FuzzDecodeRecord(f *testing.F) {
 	for _, s := range readSessions(f) {
-		f.Add([]byte(s.Value))
+		f.Add(s.Value)
+		f.Add(RecordPrefix("") + string(Seal(nil, key, "name", []byte(s.Value))))
 	}
-	f.Add([]byte("gA=="))
-	f.Fuzz(func(t *testing.T, value []byte) {
-		topic, rec, err := ReadRecord(value)
+	sealed, err := EncodeRecord(key, "name", "/", &adapter.Record{PrivateID: "p", SocketID: "s", Incarnation: "i"})
+	f.Add(sealed)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("gA==")
+	f.Fuzz(func(t *testing.T, value string) {
+		if _, _, err := DecodeRecord(key, "name", value); err != nil && !errors.Is(err, ErrUnsigned) && !errors.Is(err, adapter.ErrMalformed) {
+			t.Fatalf("with a key: %v", err)
+		}
+		topic, rec, err := DecodeRecord(nil, "name", value)
 		if err != nil {
 			if !errors.Is(err, adapter.ErrMalformed) {
 				t.Fatalf("got %v, want ErrMalformed", err)
 			}
 			return
 		}
-		again, err := AppendRecord(nil, topic, rec)
+		again, err := EncodeRecord(nil, "name", topic, rec)
 		if err != nil {
 			t.Fatalf("%+v cannot be written: %v", rec, err)
 		}
-		if _, _, err := ReadRecord(again); err != nil {
+		if _, _, err := DecodeRecord(nil, "name", again); err != nil || !strings.HasPrefix(again, RecordPrefix(rec.Incarnation)) {
 			t.Fatalf("%q cannot be read: %v", again, err)
 		}
 	})

@@ -48,6 +48,7 @@ var incomplete = []struct {
 		`{"type":3,"data":{"packet":{"type":2,"data":["e"]},` + everybody + `},"uid":"a","nsp":"/","roomcast":{"version":1,"message":"AQ=="}}`,
 		`{"type":3,"data":{"packet":{"type":2,"data":["e"]},` + everybody + `},"uid":"a","nsp":"/","roomcast":{"version":1,"message":"?"}}`,
 		`{"type":3,"data":{"packet":{"type":2,"data":["e"]},` + everybody + `},"uid":"a","nsp":"/"} x`,
+		`{"data":{"packet":{"type":2,"data":["e"]},` + everybody + `,"close":7},"type":3,"uid":"a","nsp":"/"}`,
 	}},
 	{shaped("4", `{`+everybody+`,"rooms":["x"]}`), []string{shaped("4", `{`+everybody+`}`), shaped("4", `{"rooms":["x"]}`), shaped("4", `{`+everybody+`,"rooms":{}}`)}},
 	{shaped("5", `{`+everybody+`,"rooms":["x"]}`), []string{shaped("5", `{`+everybody+`}`), shaped("5", `{"rooms":["x"]}`)}},
@@ -119,6 +120,41 @@ func TestHeader_MembersComeInAnyOrder(t *testing.T) {
 		want.Broadcast.Except, want.Broadcast.Volatile = []string{"c"}, true
 		if got, want := normal(t, m), normal(t, want); got != want || m.From != "python" || h.FromNodeJS() {
 			t.Errorf("got  %s from %q\nwant %s", got, m.From, want)
+		}
+	}
+}
+
+func TestHeader_PartsOfAMessageAreNone(t *testing.T) {
+	messages, _ := readGolden(t)
+	for _, g := range messages {
+		for n := range g.Payload {
+			if _, err := ReadHeader(g.Payload[:n]); !errors.Is(err, adapter.ErrMalformed) {
+				t.Errorf("%s, cut to %d bytes: got %v, want ErrMalformed", g.Name, n, err)
+			}
+		}
+		if g.Payload == nil {
+			continue
+		}
+		for _, more := range []string{"\x00", "}", "\xc0"} {
+			if _, err := ReadHeader(append(bytes.Clone(g.Payload), more...)); !errors.Is(err, adapter.ErrMalformed) {
+				t.Errorf("%s and %q: got %v, want ErrMalformed", g.Name, more, err)
+			}
+		}
+	}
+}
+
+func TestHeader_OnlyRoomcastNodesAreToldOfChanges(t *testing.T) {
+	const join = `{"type":4,"data":{"opts":{"rooms":[]},"rooms":["x"],"requestId":"r"},"uid":"` + nodeUID + `","nsp":"/"`
+	for payload, want := range map[string]string{
+		join + `}`: "", join + `,"roomcast":{"version":1}}`: "", join + `,"roomcast":{"version":1,"requestId":"own"}}`: "own",
+	} {
+		h, err := ReadHeader([]byte(payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := h.Message()
+		if err != nil || m.Request.ID != want || h.FromNodeJS() == strings.Contains(payload, "roomcast") {
+			t.Errorf("%s: got %+v, %v, from Node.js: %v", payload, m.Request, err, h.FromNodeJS())
 		}
 	}
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,8 @@ func unspeakable() map[string]*adapter.Message {
 	ack.Type = packet.Ack
 	addressed := broadcast(event(`["e"]`))
 	addressed.To = "other"
+	asked := request(adapter.Request{Action: adapter.ActionFetch, ID: "id"})
+	asked.To = "other"
 	return map[string]*adapter.Message{
 		"an acknowledgement id":        broadcast(acked),
 		"an acknowledgement":           broadcast(ack),
@@ -131,6 +134,7 @@ func unspeakable() map[string]*adapter.Message {
 		"no name":                      broadcast(event(`[]`)),
 		"a name that is none":          broadcast(event(`[{}]`)),
 		"one node alone":               addressed,
+		"a request to one node":        asked,
 		"a heartbeat":                  {Kind: adapter.KindHeartbeat, Heartbeat: &adapter.Heartbeat{}},
 		"a goodbye":                    {Kind: adapter.KindGoodbye},
 		"rooms":                        request(adapter.Request{Action: adapter.ActionRooms, ID: "id"}),
@@ -171,11 +175,22 @@ func TestEntry_BroadcastsThatNodeJSCannotSayAreForRoomcastNodes(t *testing.T) {
 		}
 		checkOwn(t, name, &h, m, 5)
 	}
+	p := event(`["e"]`)
+	p.HasID = true
+	m := broadcast(p, "a")
+	m.Broadcast.Except = []string{"b"}
+	e, err := NewEntry(self, "/chat", m, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := e.Header(); err != nil || !slices.Equal(h.Rooms, []string{"a"}) || !slices.Equal(h.Except, []string{"b"}) {
+		t.Errorf("got rooms %q, except %q, %v", h.Rooms, h.Except, err)
+	}
 }
 
 func TestMessage_DataThatIsNoJSONIsNotWritten(t *testing.T) {
 	for _, data := range []string{
-		`["e"`, `["e"],"uid":"forged"`, `["e",]`, `["e",01]`, `["e","\x"]`, `["e"] x`, `["e",nul]`, `["e",{"a"}]`, "[\"e\",\"\n\"]",
+		`["e"`, `["e"],"uid":"forged"`, `["e",]`, `["e",01]`, `["e","\x"]`, `["e"] x`, "[\"e\"]\x00", `["e",nul]`, `["e",{"a"}]`, "[\"e\",\"\n\"]",
 		`["e",` + strings.Repeat("[", 1001) + strings.Repeat("]", 1001) + `]`,
 	} {
 		for _, form := range []Form{JSON, MessagePack} {
@@ -271,8 +286,8 @@ func TestMark_TextThatLooksLikeASenderIsNone(t *testing.T) {
 			}
 		}
 	}
-	for _, payload := range []string{"", "{", "{}", `{"a":1,"uid":"`, "\xa3uid", "\x80", mark.json, mark.packed} {
-		if payload != mark.packed && mark.On(payload) {
+	for _, payload := range []string{"", "{", "{}", `{"a":1,"uid":"`, "\xa3uid", "\x80", mark.json, `{"a":1` + mark.json, `{"a":1` + mark.json + `,"x":1}`, `{"a":1` + mark.json + `}}`} {
+		if mark.On(payload) {
 			t.Errorf("%q is taken for one's own", payload)
 		}
 	}

@@ -70,7 +70,7 @@ func TestEntry_AllFieldsAreSealedAsOne(t *testing.T) {
 		for name, forge := range map[string]func(*Entry){
 			"sender": func(e *Entry) { e.UID = "v" }, "namespace": func(e *Entry) { e.Topic = "/x" }, "type": func(e *Entry) { e.Type = "4" },
 			"data": func(e *Entry) { e.Data = "{}" }, "own": func(e *Entry) { e.Own += " " }, "nothing": func(e *Entry) { e.Own = "" },
-			"moved": func(e *Entry) { e.UID, e.Topic = "u/", "" }, "plain": func(e *Entry) { *e = plain }, "cut": func(e *Entry) { e.Own = e.Own[:sealSize-1] },
+			"moved": func(e *Entry) { e.UID, e.Topic = "u/", "" }, "plain": func(e *Entry) { *e = plain }, "version": func(e *Entry) { e.Own = "\x01" + e.Own[1:] }, "cut": func(e *Entry) { e.Own = e.Own[:sealSize-1] },
 			"stolen": func(e *Entry) { e.Own = string(Seal(nil, key, "stream", []byte("u/3"))) },
 		} {
 			forged := sealed
