@@ -1,0 +1,134 @@
+// Command faults is the fault bench: it breaks Redis, networks, nodes and clients
+// under load, counts what that costs, and compares the figures with what is
+// promised. Everything that it needs it starts itself, on 127.0.0.1.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/roomcast/roomcast/test/faults/node"
+)
+
+// adapters are the columns of the table.
+var adapters = []string{"memory", "pubsub", "sharded", "streams"}
+
+// order is what the bench is told to do.
+type order struct {
+	short    bool
+	interest bool
+	rows     []string
+	adapters []string
+	write    string
+}
+
+func main() {
+	log.SetFlags(0)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) == 3 && os.Args[1] == "node" {
+		if err := node.Run(ctx, os.Args[2], os.Stdin, os.Stdout); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	o, err := readOrder()
+	if err != nil {
+		log.Fatal(err)
+	}
+	passed, err := run(ctx, o)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if !passed {
+		os.Exit(1)
+	}
+}
+
+func readOrder() (order, error) {
+	var o order
+	flag.BoolVar(&o.short, "short", false, "fewer rows, clients and seconds: what CI can afford")
+	flag.BoolVar(&o.interest, "interest-routing", false, "give pubsub and sharded the option InterestRouting")
+	named := flag.String("row", "", "rows to run, such as F1,F3; empty: all, or with --short those that fit")
+	kinds := flag.String("adapter", "", "adapters to run, such as pubsub,streams; empty: all")
+	flag.StringVar(&o.write, "write", "", "file to write the figures to, as Markdown")
+	flag.Parse()
+	o.rows, o.adapters = list(*named), list(*kinds)
+	for _, name := range o.rows {
+		if !slices.ContainsFunc(rows, func(r row) bool { return r.name == name }) {
+			return o, fmt.Errorf("faults: there is no row %q", name)
+		}
+	}
+	for _, kind := range o.adapters {
+		if !slices.Contains(adapters, kind) {
+			return o, fmt.Errorf("faults: there is no adapter %q", kind)
+		}
+	}
+	return o, nil
+}
+
+func list(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
+}
+
+// run runs the rows and prints a line for each. It says whether all passed.
+func run(ctx context.Context, o order) (passed bool, err error) {
+	sc := fullScale
+	if o.short {
+		sc = shortScale
+	}
+	sc.interest = o.interest
+	var results []*result
+	for _, r := range rows {
+		if o.rows != nil && !slices.Contains(o.rows, r.name) || o.rows == nil && o.short && !r.short {
+			continue
+		}
+		for _, kind := range adapters {
+			if o.adapters != nil && !slices.Contains(o.adapters, kind) {
+				continue
+			}
+			result := r.try(ctx, kind, sc)
+			if ctx.Err() != nil {
+				return false, fmt.Errorf("faults: stopped in row %s", r.name)
+			}
+			fmt.Println(result)
+			results = append(results, result)
+		}
+	}
+	if o.write != "" {
+		if err := os.WriteFile(o.write, document(ctx, results, sc), 0o644); err != nil {
+			return false, fmt.Errorf("faults: %w", err)
+		}
+	}
+	return !slices.ContainsFunc(results, (*result).failed), nil
+}
+
+// try runs a row for one adapter, within the row's limit.
+func (r row) try(ctx context.Context, kind string, sc scale) *result {
+	res := &result{row: r.name, title: r.title, adapter: kind}
+	if reason := r.reasonAgainst(kind); reason != "" {
+		res.inapplicable = reason
+		return res
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, rowLimit, fmt.Errorf("the row took longer than %v", rowLimit))
+	defer cancel()
+	start := time.Now()
+	s := newStage(kind, sc, res)
+	defer s.close()
+	if err := r.run(ctx, s); err != nil {
+		res.fail(err)
+	}
+	res.took = time.Since(start)
+	return res
+}

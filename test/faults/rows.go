@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"slices"
+)
+
+// row is a fault with what is promised of it.
+type row struct {
+	name, title string
+	// with lists the adapters for which something is promised.
+	with []string
+	// short says that the row is part of the short run.
+	short bool
+	// later says why the row cannot be run at all, or nothing.
+	later string
+	run   func(ctx context.Context, s *stage) error
+}
+
+var (
+	onRedis = []string{"pubsub", "sharded", "streams"}
+	onAll   = adapters
+)
+
+// drain is what two rows are about.
+const drain = "applies once drain exists"
+
+// rows is the table.
+var rows = []row{
+	{name: "F1", title: "Redis killed, started again", with: onRedis, short: true, run: redisRestarts},
+	{name: "F2", title: "Redis starts later than the nodes", with: onRedis, short: true, run: redisComesLater},
+	{name: "F3", title: "Redis primary killed, a sentinel promotes a replica", with: []string{"pubsub", "streams"}, run: primaryDies},
+	{name: "F4", title: "slots of a Redis Cluster move under load", with: onRedis, short: true, run: slotsMove},
+	{name: "F5", title: "one node cut off from Redis, without a reset", with: onRedis, run: nodeIsCutOff},
+	{name: "F6", title: "node killed", with: onAll, short: true, run: nodeDies},
+	{name: "F7", title: "node told to stop", with: onAll, later: drain},
+	{name: "F8", title: "rolling restart", with: onRedis, later: drain},
+	{name: "F9", title: "a node's clients reconnect at once", with: onAll, run: clientsStorm},
+	{name: "F10", title: "a client that never reads", with: onAll, run: clientNeverReads},
+	{name: "F11", title: "clients vanish without closing", with: onAll, short: true, run: clientsVanish},
+	{name: "F12", title: "broadcast with acknowledgement while a node dies", with: onRedis, short: true, run: askedNodeDies},
+	{name: "F13", title: "garbage in a shared Redis", with: onRedis, short: true, run: garbageInRedis},
+}
+
+// reasonAgainst says why the row is not run for an adapter, or nothing.
+func (r row) reasonAgainst(adapter string) string {
+	switch {
+	case !slices.Contains(r.with, adapter):
+		return "nothing is promised for this adapter"
+	case r.later != "":
+		return r.later
+	default:
+		return ""
+	}
+}
