@@ -2,14 +2,11 @@ package redis_test
 
 import (
 	"testing"
-	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	"github.com/roomcast/roomcast/internal/testutil/redisserver"
-	"github.com/roomcast/roomcast/internal/testutil/tcpproxy"
-	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/adaptertest"
 	"github.com/roomcast/roomcast/pkg/adapter/redis"
 )
@@ -19,37 +16,34 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func TestConformance_Classic(t *testing.T) {
-	conforms(t, redisserver.Addr(t), classic(redis.Options{}))
+// forms are the adapters over pub/sub, in each of their ways.
+var forms = []struct {
+	name string
+	make maker
+	// ways says that in a Redis Cluster messages travel by several servers.
+	ways bool
+}{
+	{"classic", classic(redis.Options{}), false},
+	{"classic_by_interest", classic(interested), false},
+	{"sharded_dynamic", sharded(redis.ShardedOptions{}), true},
+	{"sharded_static", sharded(redis.ShardedOptions{SubscriptionMode: redis.Static}), true},
+	{"sharded_by_interest", sharded(redis.ShardedOptions{Options: interested}), true},
 }
 
-func TestConformance_ClassicInterest(t *testing.T) {
-	conforms(t, redisserver.Start(t).Addr(), classic(redis.Options{InterestRouting: true}))
-}
-
-// maker makes an adapter of a test's own.
-type maker func(t testing.TB, client goredis.UniversalClient) *redis.Adapter
-
-// classic makes adapters by New.
-func classic(opts redis.Options) maker {
-	return func(t testing.TB, client goredis.UniversalClient) *redis.Adapter {
-		return newAdapterWith(t, client, opts)
+func TestConformance_OneRedis(t *testing.T) {
+	addr := redisserver.Addr(t)
+	for _, form := range forms {
+		t.Run(form.name, func(t *testing.T) { adaptertest.Run(t, kit(standalone(addr), form.make)) })
 	}
 }
 
-// conforms runs the kit against a Redis at addr.
-func conforms(t *testing.T, addr string, make maker) {
-	adaptertest.Run(t, adaptertest.Config{
-		New: func(t testing.TB) adapter.Adapter { return make(t, newClient(t, addr)) },
-		Delayed: func(t testing.TB, delay time.Duration) adapter.Adapter {
-			proxy := tcpproxy.Start(t, addr)
-			proxy.Delay(delay)
-			return make(t, newClient(t, proxy.Addr()))
-		},
-		Cut: func(t testing.TB) (adapter.Adapter, func()) {
-			proxy := tcpproxy.Start(t, addr)
-			proxy.Refuse()
-			return make(t, newClient(t, proxy.Addr())), func() { resume(t, proxy) }
-		},
-	})
+func TestConformance_RedisCluster(t *testing.T) {
+	cluster := inCluster(t)
+	for _, form := range forms {
+		t.Run(form.name, func(t *testing.T) {
+			c := kit(cluster, form.make)
+			c.OrderPerSelection = form.ways
+			adaptertest.Run(t, c)
+		})
+	}
 }

@@ -73,9 +73,15 @@ func newInterested(t testing.TB, addr string) *redis.Adapter {
 
 var interested = redis.Options{InterestRouting: true}
 
+// reporting is any of the package's adapters.
+type reporting interface {
+	adapter.Adapter
+	adapter.Reporter
+}
+
 // node is a member of a namespace with what it has heard.
 type node struct {
-	adapter *redis.Adapter
+	adapter reporting
 	link    adapter.Link
 
 	mu    sync.Mutex
@@ -84,7 +90,7 @@ type node struct {
 
 // join enters topic as id. The error of Join may only be ErrDegraded, and then
 // only if that is wanted.
-func join(t testing.TB, a *redis.Adapter, topic, id string) *node {
+func join(t testing.TB, a reporting, topic, id string) *node {
 	t.Helper()
 	n, err := tryJoin(t, a, topic, id)
 	if err != nil {
@@ -93,7 +99,7 @@ func join(t testing.TB, a *redis.Adapter, topic, id string) *node {
 	return n
 }
 
-func tryJoin(t testing.TB, a *redis.Adapter, topic, id string) (*node, error) {
+func tryJoin(t testing.TB, a reporting, topic, id string) (*node, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -34,6 +34,7 @@ type Adapter struct {
 var (
 	_ adapter.Adapter  = (*Adapter)(nil)
 	_ adapter.Reporter = (*Adapter)(nil)
+	_ adapter.Watcher  = (*Adapter)(nil)
 )
 
 // New returns an Adapter over classic pub/sub, as the Node.js function createAdapter of
@@ -63,6 +64,10 @@ func newAdapter(client goredis.UniversalClient, opts Options, newForm func(*link
 // there is no connection. A Redis that stops answering without closing its
 // connections is noticed after about five seconds.
 func (a *Adapter) Status() adapter.Status { return a.health.Status() }
+
+// Watch implements adapter.Watcher. A gap is reported when the connection that was lost, or
+// each of them, is whole again; its topics are those that listen there.
+func (a *Adapter) Watch(f func(adapter.Event)) (stop func()) { return a.health.Watch(f) }
 
 // Join enters topic as self; see adapter.Adapter. It returns once Redis has
 // confirmed the subscriptions and a probe has come back. A topic that begins with
