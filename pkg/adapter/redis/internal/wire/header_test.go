@@ -238,13 +238,19 @@ func hostile() []string {
 		strings.Repeat("\x91", 200_000), strings.Repeat("\x81\xa1a", 200_000), strings.Repeat("[", 200_000), strings.Repeat(`{"a":`, 200_000), deep(200_000), deep(1001),
 		`{"type":3,"data":{"packet":{"type":2,"data":["e"]},"opts":{"rooms":["` + "\xff" + `"]}},"uid":"a","nsp":"/"}`,
 		`{"a":"` + strings.Repeat(`\u0000`, 100_000) + `"}`, `{"` + strings.Repeat("a", 1<<20), "{" + strings.Repeat(" ", 1<<20), "\xc1", "\xc1" + strings.Repeat("\x00", 64),
+	}
+}
+
+// endless are messages with lists that are too long.
+func endless() []string {
+	return []string{
 		shaped("3", `{"packet":{"type":2,"data":["e"]},"opts":{"rooms":[`+strings.TrimSuffix(strings.Repeat(`"",`, 1<<20+1), ",")+`]}}`),
 		shaped("8", `{"requestId":"r","sockets":[`+strings.TrimSuffix(strings.Repeat(`{"id":"a"},`, 1<<20+1), ",")+`]}`),
 	}
 }
 
 func TestHeader_HostileMessagesCostNoMoreThanTheirSize(t *testing.T) {
-	for _, payload := range hostile() {
+	for _, payload := range append(hostile(), endless()...) {
 		var before, after runtime.MemStats
 		data := []byte(payload)
 		runtime.ReadMemStats(&before)
