@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -279,4 +280,17 @@ func calls(t testing.TB, client *goredis.Client, command string) int {
 	count, _, _ := strings.Cut(rest, ",")
 	n, _ := strconv.Atoi(count)
 	return n
+}
+
+// newMovingClient returns a client whose pool soon connects to where addr says.
+func newMovingClient(t testing.TB, addr func() string) *goredis.Client {
+	c := goredis.NewClient(&goredis.Options{
+		Addr: "moving", MaxRetries: -1, DialerRetries: 1, ReadTimeout: time.Second, ConnMaxLifetime: 50 * time.Millisecond,
+		Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, addr())
+		},
+	})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }

@@ -1,0 +1,165 @@
+package stream
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
+
+func newRecords(t *testing.T) Records {
+	t.Helper()
+	return Records{Client: newClient(t, startRedis(t).Addr())}
+}
+
+func (r Records) mustSave(t *testing.T, value string, first bool) {
+	t.Helper()
+	if err := r.Save(t.Context(), "key", value, value[:1], first, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRecords_AreTakenByOne(t *testing.T) {
+	t.Parallel()
+	r := newRecords(t)
+	for range 20 {
+		r.mustSave(t, "a1", true)
+		if got, err := r.Find(t.Context(), "key"); got != "a1" || err != nil {
+			t.Fatalf("Find: %q, %v", got, err)
+		}
+		var taken, missed atomic.Int32
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				got, err := r.Take(t.Context(), "key", time.Minute)
+				switch {
+				case err == nil && got == "a1":
+					taken.Add(1)
+				case errors.Is(err, adapter.ErrNoRecord):
+					missed.Add(1)
+				default:
+					t.Errorf("Take: %q, %v", got, err)
+				}
+			})
+		}
+		all.Wait()
+		if taken.Load() != 1 || missed.Load() != 7 {
+			t.Fatalf("%d have taken the record, %d not", taken.Load(), missed.Load())
+		}
+		if _, err := r.Find(t.Context(), "key"); !errors.Is(err, adapter.ErrNoRecord) {
+			t.Fatalf("Find of a record that was taken: %v", err)
+		}
+	}
+}
+
+func TestRecords_LateSaveRevivesNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before func(*testing.T, Records)
+		value  string
+		first  bool
+		want   error
+	}{
+		"new":                        {func(*testing.T, Records) {}, "a1", true, nil},
+		"gone with Redis":            {func(*testing.T, Records) {}, "a1", false, nil},
+		"own":                        {func(t *testing.T, r Records) { r.mustSave(t, "a1", true) }, "a2", false, nil},
+		"own, first once more":       {func(t *testing.T, r Records) { r.mustSave(t, "a1", true) }, "a1", true, nil},
+		"another's":                  {func(t *testing.T, r Records) { r.mustSave(t, "b1", true) }, "a2", false, adapter.ErrTaken},
+		"another's, first":           {func(t *testing.T, r Records) { r.mustSave(t, "b1", true) }, "a1", true, adapter.ErrTaken},
+		"taken":                      {saveAndTake, "a2", false, adapter.ErrTaken},
+		"taken, by the taker":        {saveAndTake, "b1", true, nil},
+		"forgotten":                  {saveAndForget, "a2", false, adapter.ErrTaken},
+		"forgotten by someone else":  {func(t *testing.T, r Records) { r.mustSave(t, "a1", true); forget(t, r, "b") }, "a2", false, nil},
+		"forgotten without a record": {func(t *testing.T, r Records) { forget(t, r, "a") }, "a2", false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRecords(t)
+			c.before(t, r)
+			if err := r.Save(t.Context(), "key", c.value, c.value[:1], c.first, time.Minute); !errors.Is(err, c.want) {
+				t.Errorf("Save: %v, want %v", err, c.want)
+			}
+			got, err := r.Find(t.Context(), "key")
+			if c.want == nil && (got != c.value || err != nil) || c.want != nil && got == c.value {
+				t.Errorf("then there is %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func saveAndTake(t *testing.T, r Records) {
+	r.mustSave(t, "a1", true)
+	if _, err := r.Take(t.Context(), "key", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func saveAndForget(t *testing.T, r Records) {
+	r.mustSave(t, "a1", true)
+	forget(t, r, "a")
+}
+
+func forget(t *testing.T, r Records, prefix string) {
+	t.Helper()
+	if err := r.Forget(t.Context(), "key", prefix, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRecords_RenewKeepsThemAndNamesTheMissing(t *testing.T) {
+	t.Parallel()
+	r := newRecords(t)
+	var keys, want []string
+	for i := range renewCount + 100 {
+		key := strconv.Itoa(i)
+		keys = append(keys, key)
+		if i%7 == 0 {
+			want = append(want, key)
+		} else if err := r.Save(t.Context(), key, "a", "a", true, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	missing, err := r.Renew(t.Context(), keys, time.Hour)
+	if err != nil || !slices.Equal(missing, want) {
+		t.Errorf("missing %v, %v, want %v", missing, err, want)
+	}
+	if left := r.Client.PTTL(t.Context(), "1").Val(); left < 59*time.Minute {
+		t.Errorf("a renewed record is left for %v", left)
+	}
+}
+
+func TestRecords_EndWithTheirWindow(t *testing.T) {
+	t.Parallel()
+	r := newRecords(t)
+	if err := r.Save(t.Context(), "key", "a", "a", true, 20*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "expiring", func() bool {
+		_, err := r.Find(t.Context(), "key")
+		return errors.Is(err, adapter.ErrNoRecord)
+	})
+}
+
+func TestRecords_SayWhenRedisIsAway(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	r := Records{Client: newClient(t, server.Addr())}
+	server.Kill()
+	_, find := r.Find(t.Context(), "key")
+	_, take := r.Take(t.Context(), "key", time.Minute)
+	_, renew := r.Renew(t.Context(), []string{"key"}, time.Minute)
+	for name, err := range map[string]error{
+		"Find": find, "Take": take, "Renew": renew,
+		"Save":   r.Save(t.Context(), "key", "a", "a", true, time.Minute),
+		"Forget": r.Forget(t.Context(), "key", "a", time.Minute),
+	} {
+		if !errors.Is(err, adapter.ErrDegraded) {
+			t.Errorf("%s: %v, want ErrDegraded", name, err)
+		}
+	}
+}
