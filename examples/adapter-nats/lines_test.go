@@ -4,27 +4,18 @@ import (
 	"fmt"
 	"go/scanner"
 	"go/token"
-	"os"
 	"strings"
 	"testing"
 )
 
 // The README says how small a backend can be.
 func TestAdapter_HasAtMostAHundredLines(t *testing.T) {
-	source, err := os.ReadFile("nats.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := codeLines(source)
+	lines := codeLines([]byte(read(t, "nats.go")))
 	t.Logf("nats.go has %d lines of code", lines)
 	if lines > 100 {
 		t.Errorf("nats.go has %d lines of code, want at most 100", lines)
 	}
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if claim := fmt.Sprintf("%d lines", lines); !strings.Contains(string(readme), claim) {
+	if claim := fmt.Sprintf("%d lines", lines); !strings.Contains(read(t, "README.md"), claim) {
 		t.Errorf("README.md does not say %q", claim)
 	}
 }

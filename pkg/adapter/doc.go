@@ -26,7 +26,7 @@
 //     deliver, no longer than its context. Let goroutines end with the last link.
 //  7. If the backend is away, Join returns a link all the same, with ErrDegraded,
 //     and the link connects by itself later. Implement [Reporter], so that
-//     operators see it.
+//     operators see it, and [Watcher], so that programs hear of it at once.
 //  8. If a broadcast need not visit every node, implement [RoomObserver].
 //  9. Requests and responses are messages like others: the server puts answers
 //     together and knows who is to answer. Implement [NodeCounter] only if members
@@ -38,10 +38,19 @@
 // A backend that has a log, such as a stream, can be a [RecoveryStore]. Then
 // broadcasts go through the log to every node, their sender's too: an offset must
 // mean that everything before it was delivered, which it cannot if a node serves
-// its own sockets first. Offsets are opaque to everybody else, who compares them
-// for equality only; what a client sends as one may be any text. Records are found
-// without a change and taken once. Rather than yield a log with a gap, fail with
-// [ErrNoOffset]: the client then starts afresh.
+// its own sockets first. Offsets are opaque to everybody else, who has the link
+// compare those that it gave out; what a client sends as one may be any text.
+// Records are found without a change and taken once. Rather than yield a log with a
+// gap, fail with [ErrNoOffset]: the client then starts afresh. Records that outlive
+// their node make the link a [RecordKeeper]; a log by which all broadcasts travel
+// makes the adapter a [TotalOrder].
+//
+// # Order
+//
+// A sender's messages on a topic arrive in the order in which they were published,
+// whatever they are and whoever they are for. A backend with several ways that are
+// not one, such as the channels of a Redis Cluster, keeps that order among the
+// messages of one kind and action, to the same rooms and node, and says so.
 //
 // Delivery is at most once: an adapter does not repeat what may have arrived, and
 // what is published while the backend is away may be lost.
