@@ -12,7 +12,8 @@
 // Each check is a subtest that names its rule when it fails. Checks of optional
 // abilities of a link, such as adapter.RoomObserver, run when the backend has them
 // and say why when they are skipped; those of adapter.RecoveryStore and
-// adapter.TotalOrder are there only for an adapter that is one. Checks force the order of events instead of hoping
-// for it, and every wait has a deadline. The kit needs nothing but the standard
-// library, and is itself tested with an adapter broken on purpose for each check.
+// adapter.TotalOrder are there only for an adapter that is one. Checks force the
+// order of events instead of hoping for it, and every wait has a deadline. The kit
+// needs nothing but the standard library, and is itself tested with an adapter
+// broken on purpose for each check.
 package adaptertest

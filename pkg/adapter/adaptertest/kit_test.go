@@ -150,3 +150,25 @@ func TestRun_OrderPerSelectionHoldsEachSelectionToItsOrder(t *testing.T) {
 		}
 	}
 }
+
+// An adapter with bounds of its own keeps more than a Retention says, and shows with
+// Config.Small that it does lose what it must.
+func TestRun_SmallStandsForTheBoundsOfARetention(t *testing.T) {
+	generous := retaining(func(r *adapter.Retention) { r.MaxLogBytes, r.MaxRecords, r.Unnoticed = 1<<30, 1000, time.Hour })
+	small := func(c *Config) {
+		c.Small = func(t testing.TB) adapter.Adapter {
+			f := c.New(t).(*fixture)
+			f.fault.retain = func(r *adapter.Retention) { r.MaxLogBytes = 1 << 18 }
+			return f
+		}
+	}
+	for _, k := range recoveryChecks() {
+		r := outcomeWith(t, generous, k, small)
+		if want := k.name == "Recovery_OldestRecordsGo"; r.Failed() || r.Skipped() != want {
+			t.Errorf("%s: failed %t, skipped %t, want skipped %t: %s", k.name, r.Failed(), r.Skipped(), want, strings.Join(r.lines(), "\n"))
+		}
+		if k.name == "Recovery_LogBytes" && !outcome(t, generous, k).Failed() {
+			t.Errorf("%s: passed with a log that loses nothing", k.name)
+		}
+	}
+}
