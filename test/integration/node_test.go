@@ -69,6 +69,10 @@ func (k kind) open(client goredis.UniversalClient, options redis.Options) (adapt
 	switch k {
 	case classic:
 		return redis.New(client, options)
+	case sharded:
+		return redis.NewSharded(client, redis.ShardedOptions{Options: options})
+	case streams:
+		return redis.NewStreams(client, redis.StreamsOptions{Options: options})
 	}
 	return nil, fmt.Errorf("there is no adapter of the kind %q", k)
 }

@@ -24,25 +24,47 @@ type member struct {
 	link    adapter.Link
 	changed chan struct{} // one token: something was heard
 
-	mu        sync.Mutex
-	requests  []*adapter.Message
-	responses []*adapter.Message
+	mu         sync.Mutex
+	requests   []*adapter.Message
+	responses  []*adapter.Message
+	broadcasts []*adapter.Message
+}
+
+// form is a way in which the servers of a cluster speak.
+type form struct {
+	name     string
+	adapter  string // as openAdapter of adapters.mjs calls it
+	specific bool   // answers go to who has asked alone; the others than the classic one do that in any case
+}
+
+var forms = []form{
+	{"classic", "classic", false}, {"classic, specific", "classic", true}, {"sharded", "sharded", false}, {"streams", "streams", false},
+}
+
+// open makes an adapter of that form.
+func (f form) open(client goredis.UniversalClient) (adapter.Adapter, error) {
+	options := redis.Options{NodeJS: true, PublishOnSpecificResponseChannel: f.specific, Logger: slog.New(slog.DiscardHandler)}
+	switch f.adapter {
+	case "sharded":
+		return redis.NewSharded(client, redis.ShardedOptions{Options: options})
+	case "streams":
+		return redis.NewStreams(client, redis.StreamsOptions{Options: options})
+	}
+	return redis.New(client, options)
 }
 
 // joinMember enters "/" with an adapter of its own, until the test ends.
-func joinMember(t *testing.T, id, redisAddr string, specific bool) *member {
+func joinMember(t *testing.T, id, redisAddr string, f form) *member {
 	t.Helper()
 	client := goredis.NewClient(&goredis.Options{Addr: redisAddr})
 	t.Cleanup(func() { _ = client.Close() })
-	bus, err := redis.New(client, redis.Options{
-		NodeJS: true, PublishOnSpecificResponseChannel: specific, Logger: slog.New(slog.DiscardHandler),
-	})
+	bus, err := f.open(client)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := &member{id: id, changed: make(chan struct{}, 1)}
 	open := make(chan struct{}) // answers need the link
-	m.link, err = bus.Join(t.Context(), "/", adapter.NodeID(id), func(received *adapter.Message) {
+	m.link, err = join(t.Context(), bus, adapter.NodeID(id), func(received *adapter.Message) {
 		<-open
 		m.hear(t, received)
 	})
@@ -56,11 +78,19 @@ func joinMember(t *testing.T, id, redisAddr string, specific bool) *member {
 		if err := m.link.Close(ctx); err != nil {
 			t.Error(err)
 		}
-		if dropped := bus.Status().Dropped; len(dropped) > 0 {
+		if dropped := bus.(adapter.Reporter).Status().Dropped; len(dropped) > 0 {
 			t.Errorf("%s dropped %v", id, dropped)
 		}
 	})
 	return m
+}
+
+// join enters "/" as a server without recovery does.
+func join(ctx context.Context, bus adapter.Adapter, self adapter.NodeID, deliver func(*adapter.Message)) (adapter.Link, error) {
+	if log, ok := bus.(adapter.TotalOrder); ok {
+		return log.JoinRecoverable(ctx, "/", self, adapter.Retention{}, deliver)
+	}
+	return bus.Join(ctx, "/", self, deliver)
 }
 
 func (m *member) hear(t *testing.T, received *adapter.Message) {
@@ -70,6 +100,8 @@ func (m *member) hear(t *testing.T, received *adapter.Message) {
 		m.requests = append(m.requests, received)
 	case received.Response != nil:
 		m.responses = append(m.responses, received)
+	case received.Broadcast != nil:
+		m.broadcasts = append(m.broadcasts, received)
 	}
 	m.mu.Unlock()
 	select {

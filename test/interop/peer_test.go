@@ -25,10 +25,10 @@ type peer struct {
 
 // startPeer starts a Node.js server, which ends with the test. It may be used after
 // ready.
-func startPeer(t *testing.T, name, redisAddr string, specific bool) *peer {
+func startPeer(t *testing.T, name, redisAddr string, f form) *peer {
 	t.Helper()
-	args := []string{"peer.mjs", name, "redis://" + redisAddr}
-	if specific {
+	args := []string{"peer.mjs", name, "redis://" + redisAddr, f.adapter}
+	if f.specific {
 		args = append(args, "specific")
 	}
 	process := exec.Command("node", args...)

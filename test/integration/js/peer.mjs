@@ -1,38 +1,48 @@
 // A Node.js server with one client, which makes the calls to all servers that it is
 // told to make.
 //
-//   node peer.mjs NAME REDIS [specific]
+//   node peer.mjs NAME REDIS ADAPTER [specific]
 //
-// It says {"id"}, its client's socket id, on the standard output when all is
-// connected. Each line on the standard input is [call, ...arguments]; its outcome is
-// a line {"value"} or {"error", "value"}. It ends with its standard input.
+// ADAPTER is a kind of openAdapter; "specific" is the classic one's option to answer
+// whoever has asked alone. It says {"id"}, its client's socket id, on the standard output
+// when all is connected. Each line on the standard input is [call, ...arguments]; its
+// outcome is a line {"value"} or {"error", "value"}. It ends with its standard input.
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
-import { createAdapter } from "@socket.io/redis-adapter";
-import { createClient } from "redis";
 import { Server } from "socket.io";
 import { io as connect } from "socket.io-client";
+import { openAdapter } from "./adapters.mjs";
 
-const [, , name, url, specific] = process.argv;
-const publisher = createClient({ url });
-const subscriber = publisher.duplicate();
-await Promise.all([publisher.connect(), subscriber.connect()]);
-
+const [, , name, url, kind, specific] = process.argv;
+const options = kind === "classic" ? { requestsTimeout: 3000, publishOnSpecificResponseChannel: !!specific } : {};
+const { adapter, subscribed } = await openAdapter(kind, url, options);
 const web = createServer();
-const adapter = createAdapter(publisher, subscriber, { requestsTimeout: 3000, publishOnSpecificResponseChannel: !!specific });
 const io = new Server(web, { adapter });
 io.on("ask", (argument, done) => done({ from: name, argument }));
-await subscriber.ping(); // behind the adapter's subscriptions on the same connection
+await subscribed();
 await new Promise((done) => web.listen(0, "127.0.0.1", done));
 
 const client = connect(`http://127.0.0.1:${web.address().port}`, { auth: { token: name }, transports: ["websocket"] });
 client.on("ask", (argument, done) => done({ from: client.id, argument }));
+const heard = [];
+client.onAny((...event) => heard.push(event));
 const [socket] = await Promise.all([
   new Promise((done) => io.on("connection", done)),
   new Promise((done) => client.on("connect", done)),
 ]);
 socket.data.owner = name;
 await socket.join("room of " + name);
+
+await subscribed();
+
+const events = { text: [1, null, "😀"], binary: [{ b: Buffer.from([0, 255]) }] };
+
+function select({ rooms = [], except = [], volatile, compress }) {
+  let selection = io.to(rooms).except(except);
+  if (volatile) selection = selection.volatile;
+  if (compress !== undefined) selection = selection.compress(compress);
+  return selection;
+}
 
 const describe = (s) => ({ id: s.id, rooms: [...s.rooms], handshake: s.handshake, data: s.data });
 const calls = {
@@ -45,6 +55,12 @@ const calls = {
   join: (to, from) => io.in(from).socketsJoin(to),
   leave: (to, from) => io.in(from).socketsLeave(to),
   disconnect: (from, close) => io.in(from).disconnectSockets(close),
+  emit: (selection, kind) => { select(selection ?? {}).emit(kind === "binary" ? "part" : "text", ...events[kind]); },
+  // All events of the client up to one of that name.
+  heard: async (last) => {
+    while (heard.at(-1)?.[0] !== last) await new Promise((done) => client.prependAny(done));
+    return heard;
+  },
   here: () => [...socket.rooms],
   connected: () => client.connected,
 };
