@@ -19,7 +19,7 @@ type pulse struct {
 	mu      sync.Mutex
 	begun   time.Time // of the present connection
 	serial  uint64    // of the present connection
-	last    int64     // when the newest that came back was sent, in nanoseconds since begun
+	last    int64     // when the newest that came back was sent; see now
 	proven  time.Time // the same, also of earlier connections; zero before the first
 	echoed  time.Time // when it came back, or the connection began
 	pending int       // those that Redis has taken since
@@ -35,6 +35,9 @@ func (p *pulse) begin() {
 	p.last, p.pending = 0, 0
 }
 
+// now is the time as probes say it: one and the nanoseconds since the connection began.
+func (p *pulse) now() int64 { return 1 + int64(time.Since(p.begun)) }
+
 // append appends what a probe on channel says.
 func (p *pulse) append(dst []byte, channel string) []byte {
 	p.mu.Lock()
@@ -42,7 +45,7 @@ func (p *pulse) append(dst []byte, channel string) []byte {
 	from := len(dst)
 	dst = strconv.AppendUint(dst, p.serial, 10)
 	dst = append(dst, '.')
-	dst = strconv.AppendInt(dst, int64(time.Since(p.begun))+1, 10)
+	dst = strconv.AppendInt(dst, p.now(), 10)
 	if p.key != nil {
 		signed := string(dst[from:])
 		dst = append(dst, '.')
@@ -71,12 +74,11 @@ func (p *pulse) echo(channel, text string) bool {
 	sent, err2 := strconv.ParseInt(second, 10, 64)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
-	if err1 != nil || err2 != nil || serial != p.serial || sent <= p.last || sent > int64(now.Sub(p.begun))+1 {
+	if err1 != nil || err2 != nil || serial != p.serial || sent <= p.last || sent > p.now() {
 		return false
 	}
 	p.last = sent
-	p.proven, p.echoed, p.pending = p.begun.Add(time.Duration(sent)), now, 0
+	p.proven, p.echoed, p.pending = p.begun.Add(time.Duration(sent-1)), time.Now(), 0
 	return true
 }
 
@@ -84,7 +86,7 @@ func (p *pulse) echo(channel, text string) bool {
 func (p *pulse) void() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last = int64(time.Since(p.begun))
+	p.last = p.now()
 }
 
 // taken notes that Redis has taken a probe.

@@ -37,7 +37,7 @@ func (l *lane) checkRole(role *goredis.SliceCmd) error {
 // answers returns nil when Redis is there; whether it takes messages is for PUBLISH to
 // say. A connection to a replica is given up, so that the next one goes to whoever is
 // the master: the client keeps connections that work, and quitting is the only way to
-// be rid of one.
+// be rid of one. Both commands are pipelines, which have connections of their own.
 func (l *lane) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.timing.Dial)
 	defer cancel()
@@ -49,10 +49,16 @@ func (l *lane) answers(ctx context.Context) error {
 		return err
 	}
 	role := goredis.NewSliceCmd(ctx, "role")
-	_ = target.Process(ctx, role)
+	pipeline(ctx, target, role)
 	err = l.checkRole(role)
 	if errors.Is(err, errReplica) {
-		_ = target.Process(ctx, goredis.NewStatusCmd(ctx, "quit"))
+		pipeline(ctx, target, goredis.NewStatusCmd(ctx, "quit"))
 	}
 	return err
+}
+
+func pipeline(ctx context.Context, target goredis.UniversalClient, command goredis.Cmder) {
+	pipe := target.Pipeline()
+	_ = pipe.Process(ctx, command)
+	_, _ = pipe.Exec(ctx) // the command has its error
 }
