@@ -92,23 +92,25 @@ func (k *keeper) leave(s *Socket) {
 // is nil. It returns when the record is written, or at once when that has to wait: for
 // the backend, or because nobody hears of a record that is forgotten.
 func (k *keeper) finish(s *Socket, record *adapter.Record) {
-	k.occupy(s)
-	err := adapter.ErrDegraded
 	if record != nil && !k.namespace.server.busAway() {
-		err = k.put(s, record)
-	}
-	if k.written(s, true, err) {
-		return
+		k.occupy(s)
+		if k.written(s, true, k.put(s, record)) {
+			return
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	u := &s.recovery.upkeep
+	if u.moved {
+		k.settle(s)
+		return
+	}
 	bounded := record != nil || k.namespace.server.busAway()
 	if bounded && len(k.ending) > k.namespace.server.options.Recovery.MaxRecords {
 		k.namespace.server.log.Warn("last state of a client is not kept: too many wait for the backend", "namespace", clip(k.namespace.name), "socket", s.id)
 		k.settle(s)
 		return
 	}
-	u := &s.recovery.upkeep
 	u.final, u.last = true, record
 	k.queue(s)
 }
@@ -184,6 +186,11 @@ func (k *keeper) write(s *Socket) error {
 	k.mu.Lock()
 	ended, last := !u.left.IsZero(), u.last
 	if !u.changed || ended && !u.final {
+		k.mu.Unlock()
+		return nil
+	}
+	if ended && k.tooLate(u) {
+		k.settle(s)
 		k.mu.Unlock()
 		return nil
 	}
@@ -270,7 +277,7 @@ func (k *keeper) written(s *Socket, last bool, err error) bool {
 	if err == nil {
 		u.at = time.Now()
 	}
-	over := errors.Is(err, adapter.ErrClosed) || u.moved || last && time.Since(u.left) > k.namespace.server.options.Recovery.MaxDisconnectionDuration
+	over := errors.Is(err, adapter.ErrClosed) || u.moved || last && k.tooLate(u)
 	if err != nil && !over {
 		return false
 	}
@@ -278,6 +285,11 @@ func (k *keeper) written(s *Socket, last bool, err error) bool {
 		k.settle(s)
 	}
 	return true
+}
+
+// tooLate says that what was to be written of one that has ended is of no use any more.
+func (k *keeper) tooLate(u *upkeep) bool {
+	return time.Since(u.left) > k.namespace.server.options.Recovery.MaxDisconnectionDuration
 }
 
 // again has s written once more, unless it has ended since: then finish decides.

@@ -48,7 +48,17 @@ func inClusterBubble(t *testing.T, size int, options server.Options, test func(t
 func startNode(t *testing.T, options server.Options) (n node, stop func()) {
 	t.Helper()
 	n.wire = &wire{Adapter: options.Adapter}
-	options.Adapter, options.Logger = n.wire, quiet
+	options.Adapter = n.wire
+	n.Server, n.dial, stop = startOnPipes(t, options)
+	return n, stop
+}
+
+// startOnPipes runs a server on a network of pipes.
+func startOnPipes(t *testing.T, options server.Options) (s *server.Server, dial rawclient.Dialer, stop func()) {
+	t.Helper()
+	if options.Logger == nil {
+		options.Logger = quiet
+	}
 	s, err := server.New(options)
 	if err != nil {
 		t.Fatal(err)
@@ -59,8 +69,7 @@ func startNode(t *testing.T, options server.Options) (n node, stop func()) {
 	go func() { defer close(done); _ = web.Serve(network) }()
 	sync(s.Of("/"))
 	joining(s.Of("/"))
-	n.Server, n.dial = s, network.Dial
-	return n, func() {
+	return s, network.Dial, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
