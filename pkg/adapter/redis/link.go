@@ -179,8 +179,16 @@ func (l *link) encode(o *bus.Outgoing, m *adapter.Message) error {
 	if err == wire.ErrNoForm {
 		err = l.writePrivate(o, m)
 	}
-	if err != nil || o.Channel == "" {
+	if err != nil {
 		return err
+	}
+	return l.finish(o)
+}
+
+// finish signs what o carries and refuses what is too large.
+func (l *link) finish(o *bus.Outgoing) error {
+	if o.Channel == "" {
+		return nil
 	}
 	l.seal(o)
 	if int64(len(o.Body)) > l.adapter.opts.MaxMessageBytes {
@@ -204,15 +212,22 @@ func (l *link) Receive(a bus.Arrival) {
 // handle decodes a message and passes it on, unless it is not for this link.
 func (l *link) handle(a bus.Arrival) {
 	m, err := l.open(a)
-	switch {
-	case err == errForeign:
-		l.drop(bus.Foreign, a.Channel)
-	case err == wire.ErrUnsigned:
-		l.drop(bus.Unsigned, a.Channel)
-	case err != nil:
-		l.drop(bus.Malformed, a.Channel)
-	case m != nil:
+	if err != nil {
+		l.dropUnread(err, a.Channel)
+	} else if m != nil {
 		l.deliver(m)
+	}
+}
+
+// dropUnread counts a message that could not be read.
+func (l *link) dropUnread(err error, channel string) {
+	switch err {
+	case errForeign:
+		l.drop(bus.Foreign, channel)
+	case wire.ErrUnsigned:
+		l.drop(bus.Unsigned, channel)
+	default:
+		l.drop(bus.Malformed, channel)
 	}
 }
 
