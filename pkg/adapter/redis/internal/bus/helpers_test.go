@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -145,11 +146,15 @@ func (n *node) trySay(channel, text string) error {
 	return err
 }
 
-func (n *node) count(channel, text string) int {
+func (n *node) list(channel string) []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return slices.Clone(n.heard[channel])
+}
+
+func (n *node) count(channel, text string) int {
 	count := 0
-	for _, heard := range n.heard[channel] {
+	for _, heard := range n.list(channel) {
 		if heard == text {
 			count++
 		}

@@ -30,7 +30,7 @@ func TestLane_DeliversOnceInOrder(t *testing.T) {
 				a.say(t, "x", fmt.Sprint(i))
 			}
 			b.expect(t, "x", fmt.Sprint(messages-1))
-			for i, text := range b.heard["x"] {
+			for i, text := range b.list("x") {
 				if text != fmt.Sprint(i) {
 					t.Fatalf("message %d is %q", i, text)
 				}

@@ -106,8 +106,10 @@ var errNoMaster = errors.New("redis: slots of the cluster have no master")
 
 // homeless says how the slots are that have no lane of a master.
 func (b *Bus) homeless(err error) {
-	none := b.outbox.routes.lanes[0]
-	if none.publisher.expire(); !slices.Contains(b.outbox.routes.slots[:], none) {
+	r := b.outbox.routes
+	none := r.lanes[0]
+	none.publisher.expire()
+	if r.slots != nil && !slices.Contains(r.slots[:], none) {
 		none.part.Recovered()
 		return
 	}
