@@ -154,6 +154,12 @@ func (f *fleet) order(ctx context.Context, m *member, what string, result any) e
 	return f.request(ctx, http.MethodPost, m, what, result)
 }
 
+// stillState is a node's state without the bench's own idle connections.
+func (f *fleet) stillState(ctx context.Context, m *member) (node.State, error) {
+	f.web.CloseIdleConnections()
+	return f.state(ctx, m)
+}
+
 // state asks a node for its state.
 func (f *fleet) state(ctx context.Context, m *member) (node.State, error) {
 	var s node.State

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -91,19 +92,12 @@ func run(ctx context.Context, o order) (passed bool, err error) {
 	sc.interest = o.interest
 	var results []*result
 	for _, r := range rows {
-		if o.rows != nil && !slices.Contains(o.rows, r.name) || o.rows == nil && o.short && !r.short {
+		if !o.wants(r) {
 			continue
 		}
-		for _, kind := range adapters {
-			if o.adapters != nil && !slices.Contains(o.adapters, kind) {
-				continue
-			}
-			result := r.try(ctx, kind, sc)
-			if ctx.Err() != nil {
-				return false, fmt.Errorf("faults: stopped in row %s", r.name)
-			}
-			fmt.Println(result)
-			results = append(results, result)
+		results = append(results, r.tryAll(ctx, o.columns(), sc)...)
+		if ctx.Err() != nil {
+			return false, fmt.Errorf("faults: stopped in row %s", r.name)
 		}
 	}
 	if o.write != "" {
@@ -112,6 +106,42 @@ func run(ctx context.Context, o order) (passed bool, err error) {
 		}
 	}
 	return !slices.ContainsFunc(results, (*result).failed), nil
+}
+
+// wants says whether r is to be run.
+func (o order) wants(r row) bool {
+	if o.rows == nil {
+		return r.short || !o.short
+	}
+	return slices.Contains(o.rows, r.name)
+}
+
+// columns are the adapters to run.
+func (o order) columns() []string {
+	if o.adapters == nil {
+		return adapters
+	}
+	return o.adapters
+}
+
+// tryAll runs a row for some adapters and prints what it finds.
+func (r row) tryAll(ctx context.Context, kinds []string, sc scale) []*result {
+	results := make([]*result, len(kinds))
+	var trying sync.WaitGroup
+	for i, kind := range kinds {
+		trying.Go(func() { results[i] = r.try(ctx, kind, sc) })
+		if !sc.together {
+			trying.Wait()
+			fmt.Println(results[i])
+		}
+	}
+	trying.Wait()
+	if sc.together {
+		for _, one := range results {
+			fmt.Println(one)
+		}
+	}
+	return results
 }
 
 // try runs a row for one adapter, within the row's limit.

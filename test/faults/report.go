@@ -73,7 +73,7 @@ func (r *result) verdict() string {
 
 // String is the line that is printed. A figure that is not as promised has a "!".
 func (r *result) String() string {
-	return fmt.Sprintf("%-4s %-8s %s  %s", r.row, r.adapter, r.verdict(), r.details())
+	return fmt.Sprintf("%-4s %-8s %s %3.0f s  %s", r.row, r.adapter, r.verdict(), r.took.Seconds(), r.details())
 }
 
 func (r *result) details() string {

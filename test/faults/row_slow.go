@@ -81,7 +81,7 @@ func (s *stage) judgeSlow(reading, stalled []slowRun) {
 	s.holds(more <= slowMemory, "memory %+.1f MiB (≤ 8 MiB)", float64(more)/(1<<20))
 	p99 := func(r slowRun) time.Duration { return r.p99 }
 	normal, slow := median(reading, p99), median(stalled, p99)
-	s.holds(float64(slow) <= slowShare*float64(normal), "others' p99 %s, normally %s (≤ 1.2 ×)", round(slow), round(normal))
+	s.holds(!s.scale.ratios || float64(slow) <= slowShare*float64(normal), "others' p99 %s, normally %s (≤ 1.2 ×)", round(slow), round(normal))
 }
 
 // median returns the middle of what is measured in the runs.

@@ -8,6 +8,10 @@ const rowLimit = 6 * time.Minute
 // scale is how much is run for how long.
 type scale struct {
 	name string
+	// together says that a row's adapters are tried at the same time.
+	together bool
+	// ratios says that the runs are long enough for comparing quantiles.
+	ratios bool
 	// interest turns interest routing on, where there is such an option.
 	interest bool
 	// clients are connected, half of them in rooms.
@@ -34,6 +38,7 @@ type scale struct {
 
 var fullScale = scale{
 	name:    "full",
+	ratios:  true,
 	clients: 300, rooms: 10,
 	rate: 100, size: 200,
 	calm: 5 * time.Second, outage: 5 * time.Second, after: 8 * time.Second,
@@ -45,10 +50,12 @@ var fullScale = scale{
 }
 
 // shortScale asks the same questions with fewer clients and in less time. Limits
-// that depend on the heartbeats move with them; all others are those of fullScale.
+// that depend on the heartbeats move with them, and quantiles are not compared;
+// all other limits are those of fullScale.
 var shortScale = scale{
-	name:    "short",
-	clients: 60, rooms: 10,
+	name:     "short",
+	together: true,
+	clients:  60, rooms: 10,
 	rate: 100, size: 200,
 	calm: time.Second, outage: time.Second, after: 3 * time.Second,
 	cut:       12 * time.Second,
