@@ -352,41 +352,4 @@ var commonFaults = map[string]func() fault{
 			return occupied(ctx, room)
 		}
 	}),
-
-	"Outage_JoinIsDegraded": onLink(func(l *fixtureLink) {
-		publish := l.publish
-		l.publish = func(ctx context.Context, m *adapter.Message) error {
-			if !l.reached() {
-				return adapter.ErrDegraded
-			}
-			return publish(ctx, m)
-		}
-	}),
-	"Outage_HealsByItself": onDeliver(func(l *fixtureLink, next func(*adapter.Message)) func(*adapter.Message) {
-		if !l.reached() {
-			return func(*adapter.Message) {}
-		}
-		return next
-	}),
-	"Outage_IsReported": func() fault {
-		return fault{status: func() adapter.Status { return adapter.Status{State: adapter.Up} }}
-	},
-
-	"Watch_Outage": func() fault {
-		return fault{watch: func(real func(func(adapter.Event)) func(), call func(adapter.Event)) func() {
-			return real(func(e adapter.Event) {
-				if e.Gap != nil {
-					e.Gap = &adapter.Gap{From: e.Gap.From, To: e.Gap.To}
-				}
-				call(e)
-			})
-		}}
-	},
-	"Watch_OneAtATime": func() fault { return fault{watch: hastyWatch} },
-	"Watch_StopWaits": func() fault {
-		return fault{watch: func(real func(func(adapter.Event)) func(), call func(adapter.Event)) func() {
-			stop := real(call)
-			return func() { go stop() }
-		}}
-	},
 }

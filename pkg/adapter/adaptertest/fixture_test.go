@@ -19,6 +19,7 @@ import (
 type fixture struct {
 	hub   *memory.Adapter
 	tombs *tombs // of all nodes
+	crowd *crowd // all nodes
 	delay time.Duration
 	fault fault
 
@@ -32,10 +33,11 @@ type fixture struct {
 
 // fixtureConfig is a backend of fixtures, spoilt by the fault that spoil returns.
 func fixtureConfig(spoil func() fault) Config {
-	hub, buried, fault := memory.New(), &tombs{live: map[string]string{}}, spoil()
+	hub, fault := memory.New(), spoil()
+	buried, everybody := &tombs{live: map[string]string{}}, &crowd{here: map[string]map[*fixtureLink]bool{}}
 	node := func(delay time.Duration, state adapter.State) *fixture {
 		return &fixture{
-			hub: hub, tombs: buried, delay: delay, fault: fault,
+			hub: hub, tombs: buried, crowd: everybody, delay: delay, fault: fault,
 			joins: map[string]int{}, status: adapter.Status{State: state},
 		}
 	}
@@ -89,6 +91,7 @@ func (f *fixture) Join(ctx context.Context, topic string, self adapter.NodeID, d
 		return nil, err
 	}
 	l.inner = inner
+	f.crowd.note(l, true)
 	f.mu.Lock()
 	f.links = append(f.links, l)
 	f.mu.Unlock()
@@ -126,6 +129,7 @@ type fixtureLink struct {
 	occupied func(context.Context, string) error
 	empty    func(string)
 	claim    func(context.Context, string) error
+	count    func(context.Context) (int, error)
 
 	mu       sync.Mutex
 	since    time.Time // of the last step that a delayed backend confirmed
@@ -139,7 +143,7 @@ type fixtureLink struct {
 func newFixtureLink(f *fixture, topic string, self adapter.NodeID, deliver func(*adapter.Message)) *fixtureLink {
 	l := &fixtureLink{fixture: f, topic: topic, self: self, deliver: deliver, since: time.Now(), rooms: map[string]bool{}}
 	l.publish, l.close = l.queue, l.flushAndClose
-	l.occupied, l.empty, l.claim = l.addRoom, l.removeRoom, l.addSuffix
+	l.occupied, l.empty, l.claim, l.count = l.addRoom, l.removeRoom, l.addSuffix, l.countNodes
 	f.mu.Lock()
 	f.joins[topic+string(self)]++
 	f.mu.Unlock()
@@ -160,6 +164,8 @@ func (l *fixtureLink) RoomEmpty(room string) { l.empty(room) }
 func (l *fixtureLink) SocketIDs(ctx context.Context, suffix string) error {
 	return l.claim(ctx, suffix)
 }
+
+func (l *fixtureLink) CountNodes(ctx context.Context) (int, error) { return l.count(ctx) }
 
 // receive passes on what the node is interested in.
 func (l *fixtureLink) receive(m *adapter.Message) {
@@ -261,5 +267,6 @@ func (l *fixtureLink) flushAndClose(ctx context.Context) error {
 	}
 	l.flush()
 	l.mu.Unlock()
+	l.crowd.note(l, false)
 	return l.inner.Close(ctx)
 }

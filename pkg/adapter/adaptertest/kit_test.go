@@ -42,6 +42,7 @@ func checks() []check { return checksOf(&fixture{}) }
 // faults returns the adapters that break one rule each, for all rules.
 func faults() map[string]func() fault {
 	all := maps.Clone(commonFaults)
+	maps.Copy(all, outageFaults)
 	maps.Copy(all, recoveryFaults)
 	return all
 }

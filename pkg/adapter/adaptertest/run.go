@@ -58,7 +58,7 @@ func checksOf(a adapter.Adapter) []check {
 // commonChecks are the rules for every adapter.
 func commonChecks() []check {
 	return slices.Concat(deliveryChecks, addressChecks, joinChecks, publishChecks, closeChecks,
-		contentChecks, requestChecks, roomChecks, outageChecks, watchChecks)
+		contentChecks, requestChecks, roomChecks, countChecks, outageChecks, watchChecks)
 }
 
 // Run checks the backend, each rule in a subtest. It takes some seconds. It must
