@@ -60,7 +60,9 @@ type serverFlags struct {
 	ConnectTimeout time.Duration `default:"45s" help:"How long a client may stay without having joined a namespace."`
 	WriteTimeout   time.Duration `default:"10s" help:"How long a write to a client may make no progress."`
 
-	Recovery time.Duration `default:"0" help:"How long a client may be away and come back to its rooms and to what it missed; 0 is off. Needs the adapter memory."`
+	Recovery time.Duration `default:"0" help:"How long a client may be away and come back to its rooms and to what it missed; 0 is off. Needs the adapter memory, or streams, with which clients come back to any node."`
+
+	Application string `placeholder:"NAME" help:"Name of the application. Nodes that hear another one's warn of it: a prefix is then used twice. Default: the path of the program's main package."`
 
 	MaxPayload             int64 `default:"1000000" help:"Largest message from a client, in bytes."`
 	MaxSendQueue           int64 `default:"4194304" help:"Most bytes that may wait for a client that does not read; beyond it the client is closed."`
@@ -113,6 +115,7 @@ func (f *serverFlags) options(log *slog.Logger) server.Options {
 		MaxSendQueueBytes:      f.MaxSendQueue,
 		MaxConnections:         f.MaxConnections,
 		MaxHandshakesPerSecond: f.MaxHandshakesPerSecond,
+		Application:            f.Application,
 	}
 	if f.Recovery > 0 {
 		o.Recovery = &server.Recovery{MaxDisconnectionDuration: f.Recovery}

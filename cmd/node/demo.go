@@ -17,9 +17,10 @@ const maxDemoNodes = 16
 
 // demoCommand runs a cluster in this process.
 type demoCommand struct {
-	Nodes  int    `default:"3" help:"Number of nodes."`
-	Listen string `default:"127.0.0.1:3000" placeholder:"ADDRESS" help:"Address of the first node; the others take the next ports. With port 0 each takes a free one."`
-	Redis  string `placeholder:"URL" help:"Redis that connects the nodes. Default: one inside this process."`
+	Nodes   int    `default:"3" help:"Number of nodes."`
+	Listen  string `default:"127.0.0.1:3000" placeholder:"ADDRESS" help:"Address of the first node; the others take the next ports. With port 0 each takes a free one."`
+	Redis   string `placeholder:"URL" help:"Redis that connects the nodes. Default: one inside this process."`
+	Adapter string `enum:"pubsub,sharded,streams" default:"pubsub" help:"How the nodes are connected. The Redis inside this process has no sharded publish/subscribe."`
 }
 
 // Validate refuses what cannot be carried out, before anything starts.
@@ -30,7 +31,18 @@ func (c *demoCommand) Validate() error {
 	if _, _, err := c.address(); err != nil {
 		return err
 	}
-	return (&busFlags{Redis: c.Redis}).Validate()
+	if c.Redis != "" {
+		return c.bus(c.Redis).Validate()
+	}
+	if c.Adapter == adapterSharded {
+		return errors.New("--adapter sharded needs --redis: the Redis inside this process has no sharded publish/subscribe")
+	}
+	return nil
+}
+
+// bus says how the nodes are connected over the Redis at url.
+func (c *demoCommand) bus(url string) *busFlags {
+	return &busFlags{redisFlags: redisFlags{Redis: url}, Adapter: c.Adapter, Prefix: "roomcast-demo"}
 }
 
 // address splits --listen.
@@ -66,17 +78,18 @@ type demo struct {
 // start returns what it has started, also together with an error.
 func (c *demoCommand) start(p *program, fail context.CancelCauseFunc) (*demo, error) {
 	d := &demo{}
-	flags := busFlags{Redis: c.Redis, Prefix: "roomcast-demo"}
-	if flags.Redis == "" {
+	url := c.Redis
+	if url == "" {
 		embedded, err := miniredis.Run()
 		if err != nil {
 			return d, fmt.Errorf("embedded Redis: %w", err)
 		}
 		d.redis = embedded
-		flags.Redis = "redis://" + embedded.Addr()
+		url = "redis://" + embedded.Addr()
 	}
+	flags := c.bus(url)
 	for i := range c.Nodes {
-		n, err := c.newNode(p, i, &flags)
+		n, err := c.newNode(p, i, flags)
 		if err != nil {
 			return d, err
 		}

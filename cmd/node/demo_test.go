@@ -14,10 +14,16 @@ import (
 	"testing"
 )
 
-// startDemo runs a demo until the test ends.
+// startDemo runs a demo over publish/subscribe until the test ends.
 func startDemo(t *testing.T, nodes int) *demo {
 	t.Helper()
-	c := &demoCommand{Nodes: nodes, Listen: "127.0.0.1:0"}
+	return startDemoOn(t, adapterPubSub, nodes)
+}
+
+// startDemoOn is startDemo for any adapter.
+func startDemoOn(t *testing.T, adapter string, nodes int) *demo {
+	t.Helper()
+	c := &demoCommand{Nodes: nodes, Listen: "127.0.0.1:0", Adapter: adapter}
 	p := &program{ctx: t.Context(), out: io.Discard, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	d, err := c.start(p, func(err error) { t.Errorf("a node ended: %v", err) })
 	t.Cleanup(func() {
@@ -35,22 +41,26 @@ func startDemo(t *testing.T, nodes int) *demo {
 func (d *demo) address(i int) string { return d.nodes[i].listener.Addr().String() }
 
 func TestDemo_MessageReachesEveryNodeAndSaysWhereFrom(t *testing.T) {
-	d := startDemo(t, 3)
-	var clients []*client
-	for i := range d.nodes {
-		c := dial(t, d.address(i))
-		c.ask("join", joinRequest{Room: "lobby", Name: fmt.Sprintf("person %d", i+1)}, nil)
-		clients = append(clients, c)
-	}
-	clients[1].ask("message", messageRequest{Text: "hello"}, nil)
-	for i, c := range clients {
-		if i == 1 {
-			continue // its own copy came before the acknowledgement
-		}
-		m := event(c, "message", func(chatMessage) bool { return true })
-		if m.Text != "hello" || m.Node != "node-2" || m.From.Name != "person 2" || m.From.ID != clients[1].id {
-			t.Errorf("node-%d got %+v, want hello from person 2 on node-2", i+1, m)
-		}
+	for _, adapter := range []string{adapterPubSub, adapterStreams} {
+		t.Run(adapter, func(t *testing.T) {
+			d := startDemoOn(t, adapter, 3)
+			var clients []*client
+			for i := range d.nodes {
+				c := dial(t, d.address(i))
+				c.ask("join", joinRequest{Room: "lobby", Name: fmt.Sprintf("person %d", i+1)}, nil)
+				clients = append(clients, c)
+			}
+			clients[1].ask("message", messageRequest{Text: "hello"}, nil)
+			for i, c := range clients {
+				if i == 1 {
+					continue // its own copy may come before the acknowledgement
+				}
+				m := event(c, "message", func(chatMessage) bool { return true })
+				if m.Text != "hello" || m.Node != "node-2" || m.From.Name != "person 2" || m.From.ID != clients[1].id {
+					t.Errorf("node-%d got %+v, want hello from person 2 on node-2", i+1, m)
+				}
+			}
+		})
 	}
 }
 

@@ -32,15 +32,20 @@ func (l *logs) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
+// all returns what was logged.
+func (l *logs) all() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // until waits for the first line whose message is msg.
 func (l *logs) until(t *testing.T, msg string) map[string]any {
 	t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	for {
-		l.mu.Lock()
-		text := l.text.String()
-		l.mu.Unlock()
+		text := l.all()
 		for line := range strings.Lines(text) {
 			var record map[string]any
 			if json.Unmarshal([]byte(line), &record) == nil && record["msg"] == msg {

@@ -38,15 +38,31 @@ func TestCommandLine_RefusesWithASentence(t *testing.T) {
 	}{
 		"no command":                {nil, "expected one of"},
 		"unknown flag":              {[]string{"serve", "--sticky"}, "--sticky"},
-		"sharded":                   {[]string{"serve", "--adapter", "sharded"}, "--adapter sharded is not there; there are memory and pubsub"},
-		"streams":                   {[]string{"serve", "--adapter", "streams"}, "--adapter streams is not there"},
 		"unknown adapter":           {[]string{"serve", "--adapter", "carrier-pigeon"}, `--adapter "carrier-pigeon" is unknown`},
-		"Node.js without Redis":     {[]string{"serve", "--nodejs"}, "--nodejs needs --redis"},
-		"recovery over Redis":       {[]string{"serve", "--recovery", "2m", "--redis", "redis://127.0.0.1:1"}, "--recovery needs the adapter memory"},
+		"Node.js without Redis":     {[]string{"serve", "--nodejs"}, "--nodejs needs a Redis"},
+		"recovery over pub/sub":     {[]string{"serve", "--recovery", "2m", "--redis", "redis://h"}, "--recovery needs the adapter memory or streams"},
+		"recovery over sharded":     {[]string{"serve", "--recovery", "2m", "--adapter", "sharded", "--redis", "redis://h"}, "with sharded nothing is kept"},
 		"negative recovery":         {[]string{"serve", "--recovery=-1s"}, "--recovery is not negative"},
 		"pubsub without Redis":      {[]string{"serve", "--adapter", "pubsub"}, "--adapter pubsub needs --redis"},
-		"memory with Redis":         {[]string{"serve", "--adapter", "memory", "--redis", "redis://h"}, "leave --redis out"},
+		"sharded without Redis":     {[]string{"serve", "--adapter", "sharded"}, "--adapter sharded needs --redis, --redis-cluster or --redis-sentinel"},
+		"streams without Redis":     {[]string{"serve", "--adapter", "streams"}, "--adapter streams needs --redis"},
+		"memory with Redis":         {[]string{"serve", "--adapter", "memory", "--redis", "redis://h"}, "leave it out"},
+		"memory with a cluster":     {[]string{"serve", "--adapter", "memory", "--redis-cluster", "redis://h"}, "leave it out"},
+		"two Redis":                 {[]string{"serve", "--redis", "redis://h", "--redis-cluster", "redis://h"}, "can't be used together"},
 		"no Redis URL":              {[]string{"serve", "--redis", "localhost:6379"}, "--redis: "},
+		"no cluster URL":            {[]string{"serve", "--redis-cluster", "http://h"}, "--redis-cluster: "},
+		"no address in a cluster":   {[]string{"serve", "--redis-cluster", "redis://h?addr=other"}, "--redis-cluster: "},
+		"no Sentinel URL":           {[]string{"serve", "--redis-sentinel", "redis://h/x?master_name=m"}, "--redis-sentinel: "},
+		"Sentinels of nobody":       {[]string{"serve", "--redis-sentinel", "redis://h"}, "master_name is missing"},
+		"interests in memory":       {[]string{"serve", "--interest-routing"}, "--interest-routing is for the adapters pubsub and sharded, not for memory"},
+		"interests in a stream":     {[]string{"serve", "--interest-routing", "--adapter", "streams", "--redis", "redis://h"}, "not for streams"},
+		"interests of Node.js":      {[]string{"serve", "--interest-routing", "--nodejs", "--redis", "redis://h"}, "exclude each other"},
+		"key in memory":             {[]string{"serve", "--redis-hmac-key", "0123456789abcdef"}, "--redis-hmac-key needs a Redis"},
+		"key for Node.js":           {[]string{"serve", "--redis-hmac-key", "0123456789abcdef", "--nodejs", "--redis", "redis://h"}, "Node.js servers do not sign"},
+		"short key":                 {[]string{"serve", "--redis-hmac-key", "0123456789abcde", "--redis", "redis://h"}, "fewer than 16 characters"},
+		"demo of sharded":           {[]string{"demo", "--adapter", "sharded"}, "--adapter sharded needs --redis"},
+		"demo in memory":            {[]string{"demo", "--adapter", "memory"}, `must be one of "pubsub","sharded","streams"`},
+		"demo with no Redis URL":    {[]string{"demo", "--redis", "localhost:6379"}, "--redis: "},
 		"unknown transport":         {[]string{"serve", "--transports", "websocket,smoke"}, "smoke"},
 		"path without slashes":      {[]string{"serve", "--path", "socket.io"}, "must begin and end with a slash"},
 		"no time":                   {[]string{"serve", "--ping-interval", "0s"}, "--ping-interval must be more than 0"},
@@ -88,7 +104,7 @@ func TestCommandLine_EveryFlagHasItsEnvironmentVariable(t *testing.T) {
 	// The help wraps its lines, so words are compared.
 	words := strings.Join(strings.Fields(help), " ")
 	for _, name := range []string{
-		"LISTEN", "REDIS", "ADAPTER", "PREFIX", "PATH", "TRANSPORTS", "CORS_ORIGIN", "CORS_CREDENTIALS", "PING_INTERVAL", "PING_TIMEOUT",
+		"LISTEN", "REDIS", "REDIS_CLUSTER", "REDIS_SENTINEL", "REDIS_HMAC_KEY", "ADAPTER", "PREFIX", "NODEJS", "INTEREST_ROUTING", "RECOVERY", "APPLICATION", "PATH", "TRANSPORTS", "CORS_ORIGIN", "CORS_CREDENTIALS", "PING_INTERVAL", "PING_TIMEOUT",
 		"UPGRADE_TIMEOUT", "CONNECT_TIMEOUT", "WRITE_TIMEOUT", "MAX_PAYLOAD", "MAX_SEND_QUEUE", "MAX_CONNECTIONS",
 		"MAX_HANDSHAKES_PER_SECOND", "LOG_FORMAT", "LOG_LEVEL",
 	} {
@@ -100,8 +116,28 @@ func TestCommandLine_EveryFlagHasItsEnvironmentVariable(t *testing.T) {
 
 func TestCommandLine_EnvironmentIsRead(t *testing.T) {
 	t.Setenv("ROOMCAST_ADAPTER", "sharded")
-	if _, _, errOut := command(t, "serve"); !strings.Contains(errOut, "--adapter sharded is not there") {
+	if _, _, errOut := command(t, "serve"); !strings.Contains(errOut, "--adapter sharded needs --redis") {
 		t.Errorf("ROOMCAST_ADAPTER was not read: %q", errOut)
+	}
+}
+
+// A password that is not escaped makes a URL none, and what is wrong with it would be
+// said with the password in it.
+func TestCommandLine_KeepsSecretsToItself(t *testing.T) {
+	for _, args := range [][]string{
+		{"--redis", "redis://user:se#cret@host"},
+		{"--redis", "redis://user:se%cret@host"},
+		{"--redis-cluster", "redis://user:se cret@host:x"},
+		{"--redis-sentinel", "redis://user:se/cret@host?master_name=m"},
+		{"--redis", "redis://host", "--redis-hmac-key", "se-cret"},
+	} {
+		code, out, errOut := command(t, append([]string{"serve"}, args...)...)
+		if code != exitUsage || !strings.Contains(errOut, args[len(args)-2]+":") && !strings.Contains(errOut, args[len(args)-2]+" has") {
+			t.Errorf("%v: code %d, %q; want %d and a sentence about %s", args, code, errOut, exitUsage, args[len(args)-2])
+		}
+		if strings.Contains(out+errOut, "cret") {
+			t.Errorf("%v: %q shows the secret", args, out+errOut)
+		}
 	}
 }
 

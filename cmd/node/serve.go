@@ -18,10 +18,13 @@ type serveCommand struct {
 
 // Validate refuses what cannot be carried out, before anything starts.
 func (c *serveCommand) Validate() error {
-	if c.Server.Recovery > 0 && c.Bus.Redis != "" {
-		return errors.New("--recovery needs the adapter memory: what clients miss is not kept in Redis")
+	if err := errors.Join(c.Bus.Validate(), c.Server.Validate()); err != nil {
+		return err
 	}
-	return errors.Join(c.Bus.Validate(), c.Server.Validate())
+	if c.Server.Recovery > 0 && !c.Bus.recovers() {
+		return fmt.Errorf("--recovery needs the adapter memory or streams: with %s nothing is kept of what clients miss", c.Bus.kind())
+	}
+	return nil
 }
 
 // Run serves until the program is told to stop.
@@ -81,7 +84,7 @@ func (c *serveCommand) banner(p *program, n *node) {
 	p.log.Info("limits",
 		"ping_interval", f.PingInterval.String(), "ping_timeout", f.PingTimeout.String(), "connect_timeout", f.ConnectTimeout.String(),
 		"max_payload", f.MaxPayload, "max_send_queue", f.MaxSendQueue,
-		"max_connections", f.MaxConnections, "max_handshakes_per_second", f.MaxHandshakesPerSecond,
+		"max_connections", f.MaxConnections, "max_handshakes_per_second", f.MaxHandshakesPerSecond, "recovery", f.Recovery.String(),
 	)
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -55,6 +56,44 @@ func TestServe_SaysWhatItIs(t *testing.T) {
 	}
 	if limits := s.logs.until(t, "limits"); limits["max_payload"] != 54321.0 {
 		t.Errorf("the banner says max_payload %v, want 54321", limits["max_payload"])
+	}
+}
+
+// Each way to run Redis, and each adapter on it, is in the banner, and no password and
+// no key is in any line.
+func TestServe_SaysWhereItsRedisIsAndKeepsSecrets(t *testing.T) {
+	t.Setenv("ROOMCAST_REDIS_HMAC_KEY", "secret: sixteen and more")
+	for name, tt := range map[string]struct {
+		args []string
+		want map[string]any
+	}{
+		"alone": {
+			[]string{"--redis", "rediss://user:secret@127.0.0.1:1/3", "--adapter", "streams", "--recovery", "1m", "--application", "shop"},
+			map[string]any{"adapter": "streams", "redis": "127.0.0.1:1", "database": 3.0},
+		},
+		"cluster": {
+			[]string{"--redis-cluster", "redis://user:secret@127.0.0.1:1?addr=127.0.0.1:2", "--adapter", "sharded", "--interest-routing"},
+			map[string]any{"adapter": "sharded", "redis_cluster": []any{"127.0.0.1:1", "127.0.0.1:2"}},
+		},
+		"Sentinels": {
+			[]string{"--redis-sentinel", "redis://user:secret@127.0.0.1:1?master_name=mine&addr=127.0.0.1:2&password=secret", "--interest-routing"},
+			map[string]any{"adapter": "pubsub", "redis_sentinels": []any{"127.0.0.1:1", "127.0.0.1:2"}, "master": "mine", "database": 0.0},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startServe(t, append(tt.args, "--log-level", "debug")...)
+			for key, want := range tt.want {
+				if got := s.banner[key]; !reflect.DeepEqual(got, want) {
+					t.Errorf("the banner says %s is %v, want %v", key, got, want)
+				}
+			}
+			if code := s.stop(); code != exitOK {
+				t.Errorf("exit code %d, want %d", code, exitOK)
+			}
+			if all := s.logs.all(); strings.Contains(all, "secret") {
+				t.Errorf("the log shows a secret:\n%s", all)
+			}
+		})
 	}
 }
 

@@ -34,7 +34,7 @@ func startFamily(t *testing.T) family {
 	f := family{asker: startNode(t, addr, mortal())}
 	f.clients = append(f.clients, []*listener{listen(t, f.asker), listen(t, f.asker)})
 	for range 3 {
-		p := startProcess(t, addr)
+		p := startProcess(t, processOptions{Redis: addr, Adapter: classic})
 		f.processes = append(f.processes, p)
 		f.clients = append(f.clients, []*listener{listenAt(t, p.URL), listenAt(t, p.URL)})
 	}

@@ -22,8 +22,8 @@ const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
 	goredis.SetLogger(quiet{})
-	if redisAddr := os.Getenv(asNode); redisAddr != "" {
-		if err := runNode(redisAddr); err != nil {
+	if options := os.Getenv(asNode); options != "" {
+		if err := runNode(options); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -4,11 +4,13 @@ package integration
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,8 +20,16 @@ import (
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
-// asNode makes the test program a node on the Redis whose address is its value.
+// asNode makes the test program a node. Its value is a processOptions, as JSON.
 const asNode = "ROOMCAST_TEST_AS_NODE"
+
+// processOptions configure a node in a process of its own.
+type processOptions struct {
+	Redis    string // an address
+	Adapter  kind
+	NodeJS   bool // there are Node.js servers
+	Recovers bool // clients may come back
+}
 
 // mortal are the options of nodes that get killed: their death is noticed sooner.
 func mortal() server.Options {
@@ -34,14 +44,18 @@ type process struct {
 }
 
 // startProcess starts a node that ends with the test, unless it was killed before.
-func startProcess(t testing.TB, redisAddr string) *process {
+func startProcess(t testing.TB, options processOptions) *process {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	value, err := json.Marshal(options)
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := &process{cmd: exec.Command(program)}
-	p.cmd.Env = append(os.Environ(), asNode+"="+redisAddr)
+	p.cmd.Env = append(os.Environ(), asNode+"="+string(value))
 	p.cmd.Stderr = os.Stderr
 	in, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -77,19 +91,30 @@ func (p *process) kill(t testing.TB) {
 	_ = p.cmd.Wait()
 }
 
-// runNode is a process that is a node until its standard input ends.
-func runNode(redisAddr string) error {
-	options := mortal()
-	options.Logger = errorLog(os.Stderr)
-	bus, err := redis.New(goredis.NewClient(&goredis.Options{Addr: redisAddr}), redis.Options{Logger: options.Logger})
-	if err != nil {
+// runNode is a process that is a node until its standard input ends, or a client tells
+// it to be killed.
+func runNode(value string) error {
+	var p processOptions
+	if err := json.Unmarshal([]byte(value), &p); err != nil {
 		return err
 	}
-	options.Adapter = bus
+	options := mortal()
+	options.Logger = errorLog(os.Stderr)
+	if p.Recovers {
+		options.Recovery = new(server.Recovery)
+	}
+	var err error
+	client := goredis.NewClient(&goredis.Options{Addr: p.Redis})
+	if options.Adapter, err = p.Adapter.open(client, redis.Options{NodeJS: p.NodeJS, Logger: options.Logger}); err != nil {
+		return err
+	}
 	n, err := newNode(options)
 	if err != nil {
 		return err
 	}
+	server.On(n.Of("/"), "be killed", func(context.Context, *server.Socket, struct{}) error {
+		return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	})
 	fmt.Printf("{\"URL\":%q,\"ID\":%q}\n", n.url, n.NodeID())
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err

@@ -24,8 +24,9 @@ import (
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:3000", "address to listen on")
-	kind := flag.String("adapter", "memory", "memory or pubsub")
-	url := flag.String("redis", "", "URL of the Redis server, for pubsub")
+	kind := flag.String("adapter", "memory", "memory, pubsub, sharded or streams")
+	url := flag.String("redis", "", "URL of the Redis server, for all but memory")
+	interest := flag.Bool("interest-routing", false, "a room's messages visit only the nodes that have it; for pubsub and sharded")
 	profile := flag.String("pprof", "", "address of a listener for profiles; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -33,13 +34,14 @@ func main() {
 	if *profile != "" {
 		go func() { log.Println(http.ListenAndServe(*profile, nil)) }()
 	}
-	if err := run(ctx, *listen, *kind, *url); err != nil {
+	bus := busOptions{kind: *kind, url: *url, interest: *interest}
+	if err := run(ctx, *listen, bus); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, listen, kind, url string) error {
-	bus, closeBus, err := newAdapter(kind, url)
+func run(ctx context.Context, listen string, options busOptions) error {
+	bus, closeBus, err := options.open()
 	if err != nil {
 		return err
 	}
@@ -65,22 +67,41 @@ func run(ctx context.Context, listen, kind, url string) error {
 	return errors.Join(err, srv.Shutdown(limit), web.Shutdown(limit))
 }
 
-func newAdapter(kind, url string) (bus adapter.Adapter, closeBus func(), err error) {
-	switch kind {
-	case "memory":
-		return nil, func() {}, nil
-	case "pubsub":
-		options, err := goredis.ParseURL(url)
-		if err != nil {
-			return nil, nil, fmt.Errorf("--redis: %w", err)
+// busOptions say what connects the nodes.
+type busOptions struct {
+	kind, url string
+	interest  bool
+}
+
+func (o busOptions) open() (bus adapter.Adapter, closeBus func(), err error) {
+	if o.kind == "memory" {
+		if o.interest {
+			err = errors.New("--interest-routing is for pubsub and sharded")
 		}
-		client := goredis.NewClient(options)
-		bus, err := redis.New(client, redis.Options{})
-		return bus, func() { _ = client.Close() }, err
-	case "sharded", "streams":
-		return nil, nil, fmt.Errorf("--adapter %s does not exist; there are memory and pubsub", kind)
+		return nil, func() {}, err
 	}
-	return nil, nil, fmt.Errorf("--adapter %q is unknown; there are memory and pubsub", kind)
+	parsed, err := goredis.ParseURL(o.url)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--redis: %w", err)
+	}
+	client := goredis.NewClient(parsed)
+	if bus, err = o.over(client); err != nil {
+		return nil, nil, errors.Join(err, client.Close())
+	}
+	return bus, func() { _ = client.Close() }, nil
+}
+
+func (o busOptions) over(client *goredis.Client) (adapter.Adapter, error) {
+	options := redis.Options{InterestRouting: o.interest}
+	switch o.kind {
+	case "pubsub":
+		return redis.New(client, options)
+	case "sharded":
+		return redis.NewSharded(client, redis.ShardedOptions{Options: options})
+	case "streams":
+		return redis.NewStreams(client, redis.StreamsOptions{Options: options})
+	}
+	return nil, fmt.Errorf("--adapter %q is unknown; there are memory, pubsub, sharded and streams", o.kind)
 }
 
 func register(ns *server.Namespace) {

@@ -73,26 +73,50 @@ export async function volatileMissed(stage) {
   assert.deepEqual(withoutOffset(await inbox.next()), ["lasting"]);
 }
 
-// Events come all the time while clients go and come back, with a WebSocket or in every phase of an upgrade to one: each
-// comes once, in order. All nodes speak; the clients are on those that the scene names.
-export async function recoveryInFlow(stage) {
-  const speakers = await stage.everywhere();
-  const left = await watcher(stage, 0);
-  const home = (i) => stage.askers[i % stage.askers.length];
-  const clients = await Promise.all(Array.from({ length: 5 }, async (_, i) => {
-    const socket = await stage.connect(home(i));
+// follow connects clients to nodes. Each notes what it hears of the flow, as it comes: who speaks, and a number.
+function follow(stage, nodes) {
+  return Promise.all(nodes.map(async (node) => {
+    const socket = await stage.connect(node);
     await ask(socket, "join", ["flow"]);
     const heard = [];
     socket.on("flow", (speaker, n) => heard.push([speaker, n]));
     return { socket, heard };
   }));
+}
+
+// flow has clients speak to the followers all the time, until it is told to stop, and checks that these hear each number once,
+// in order, from the first that they hear to the last that was said.
+async function flow(speakers, followers) {
   let over = false;
   const counts = Promise.all(speakers.map(async (speaker, s) => {
     let n = 0;
     for (; !over; n++) await ask(speaker, "broadcast", { to: ["flow"] }, "flow", s, n);
     return n;
   }));
-  await eventually(() => assert.ok(clients.every(({ heard }) => heard.length > 0), "each client has an offset"));
+  await eventually(() => assert.ok(followers.every(({ heard }) => heard.length > 0), "each client has an offset"));
+  return async () => {
+    over = true;
+    for (const [s, count] of (await counts).entries()) {
+      await Promise.all(followers.map(async ({ socket, heard }, i) => {
+        const last = next(socket, "last");
+        await ask(speakers[s], "broadcast", { to: [socket.id] }, "last");
+        await last; // behind all that this speaker has said
+        const numbers = heard.filter(([speaker]) => speaker === s).map(([, n]) => n);
+        const first = numbers[0];
+        assert.deepEqual(numbers, Array.from({ length: count - first }, (_, n) => first + n), `client ${i}, speaker ${s}`);
+      }));
+    }
+  };
+}
+
+// Events come all the time while clients go and come back, with a WebSocket or in every phase of an upgrade to one: each
+// comes once, in order. All nodes speak; the clients are on those that the scene names.
+export async function recoveryInFlow(stage) {
+  const speakers = await stage.everywhere();
+  const left = await watcher(stage, 0);
+  const home = (i) => stage.askers[i % stage.askers.length];
+  const clients = await follow(stage, Array.from({ length: 5 }, (_, i) => home(i)));
+  const stop = await flow(speakers, clients);
   for (let round = 0; round < 5; round++) {
     for (const [i, { socket }] of clients.entries()) {
       await drop(socket, left);
@@ -102,17 +126,70 @@ export async function recoveryInFlow(stage) {
       if (round === 4 && stage.transport === "upgrade") await upgraded(socket);
     }
   }
-  over = true;
-  for (const [s, count] of (await counts).entries()) {
-    await Promise.all(clients.map(async ({ socket, heard }, i) => {
-      const last = next(socket, "last");
-      await ask(speakers[s], "broadcast", { to: [socket.id] }, "last");
-      await last; // behind all that this speaker has said
-      const numbers = heard.filter(([speaker]) => speaker === s).map(([, n]) => n);
-      const first = numbers[0];
-      assert.deepEqual(numbers, Array.from({ length: count - first }, (_, n) => first + n), `client ${i}, speaker ${s}`);
-    }));
+  await stop();
+}
+
+// killed ends the node of a client as kill -9 does, and waits until the client knows. What was changed a moment before need not
+// be known to the others, so it waits first.
+async function killed(socket) {
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const gone = next(socket, "disconnect");
+  socket.emit("be killed");
+  await gone;
+}
+
+// All nodes but those that the scene names are killed, one after the other, while the named ones speak. Their clients come back
+// to what is left, as who they were, and to all that they have missed; those of the others notice nothing.
+export async function recoveryAfterKills(stage) {
+  const speakers = await Promise.all(stage.askers.map((node) => stage.connect(node)));
+  const victims = [...stage.nodes.keys()].filter((node) => !stage.askers.includes(node));
+  const [home] = stage.askers;
+  const clients = await follow(stage, [victims[0], victims[0], victims[0], victims.at(-1), home]);
+  const ids = clients.map(({ socket }) => socket.id);
+  for (const [i, { socket }] of clients.entries()) {
+    await ask(socket, "join", [`room of ${i}`]);
+    await ask(socket, "set data", { number: i });
   }
+  const stop = await flow(speakers, clients);
+  let at = clients.map((_, i) => i < 3 ? victims[0] : i === 3 ? victims.at(-1) : home);
+  for (const [v, victim] of victims.entries()) {
+    const lost = [...clients.keys()].filter((i) => at[i] === victim);
+    const gone = lost.slice(1).map((i) => next(clients[i].socket, "disconnect"));
+    await killed(clients[lost[0]].socket);
+    await Promise.all(gone);
+    at = at.map((node) => node === victim ? victims[v + 1] ?? home : node);
+    await Promise.all(lost.map((i) => comeBack(stage, clients[i].socket, at[i])));
+    for (const i of lost) {
+      const { socket } = clients[i];
+      assert.deepEqual([socket.recovered, socket.id], [true, ids[i]], `client ${i} after kill ${v}`);
+      assert.deepEqual(await ask(socket, "get data"), { number: i });
+      const [{ rooms }] = await ask(socket, "fetch sockets", { to: [ids[i]], local: true });
+      assert.deepEqual(rooms, ["flow", `room of ${i}`, ids[i]].sort());
+    }
+  }
+  await stop();
+}
+
+// A node is killed, and its client comes back to the next one, of another kind perhaps.
+export async function recoveryAfterKill(stage) {
+  const [socket, other] = [await stage.connect(0), await stage.connect(2)];
+  const inbox = new Inbox(socket);
+  const { id } = socket;
+  await ask(socket, "join", ["a"]);
+  await ask(socket, "set data", { name: "Zoë" });
+  await ask(other, "broadcast", { to: ["a"] }, "before");
+  assert.deepEqual(withoutOffset(await inbox.next()), ["before"]);
+  await killed(socket);
+  const missed = [["to the room", 1], ["to the client", { part: Buffer.from([0, 255]) }], ["to all", "😀"]];
+  await ask(other, "broadcast", { to: ["a"] }, ...missed[0]);
+  await ask(other, "broadcast", { to: ["b"] }, "to others");
+  await ask(other, "broadcast", { to: [id] }, ...missed[1]);
+  await ask(other, "broadcast", {}, ...missed[2]);
+  await comeBack(stage, socket, 1);
+  assert.deepEqual([socket.recovered, socket.id], [true, id]);
+  await ask(other, "broadcast", { to: ["a"] }, "marker");
+  for (const event of [...missed, ["marker"]]) assert.deepEqual(withoutOffset(await inbox.next()), event);
+  assert.deepEqual(await ask(socket, "get data"), { name: "Zoë" });
 }
 
 // Whoever names a session or an offset that is not there is a new client.
