@@ -31,7 +31,8 @@ type Link interface {
 	// with ErrQueueFull when the backend is away and its queue has no room, and
 	// with ErrTooLarge for a message that the backend would refuse. Publish must
 	// not keep m after it has returned; it may keep the bytes that m refers to.
-	// Two calls from one goroutine arrive in that order.
+	// Two calls from one goroutine arrive in that order, but in a topic with a log a
+	// message for one node may be overtaken by later ones for all.
 	Publish(ctx context.Context, m *Message) error
 	// Close leaves the topic, waits for a running deliver to return and hands
 	// what is queued to the backend. It waits no longer than ctx and then returns
