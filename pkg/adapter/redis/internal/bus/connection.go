@@ -31,7 +31,6 @@ type connection struct {
 // serve connects and stays until the connection fails, with its error, or ctx ends.
 func (c *connection) serve(ctx context.Context) error {
 	if err := c.dial(ctx); err != nil {
-		_ = c.pubsub.Close()
 		return err
 	}
 	signal(c.publisher.retry)
@@ -65,15 +64,24 @@ func firstCause(kept, read error) error {
 	return errors.New("redis: connection has ended")
 }
 
-// dial connects and subscribes to the probe's channel.
+// dial connects to where the lane publishes, and subscribes to the probe's channel. In a
+// Redis Cluster others would do, but they have messages at other times: who changes
+// from one to another would hear some twice.
 func (c *connection) dial(ctx context.Context) error {
 	dialing, cancel := context.WithTimeout(ctx, c.timing.Dial)
 	defer cancel()
+	server, err := c.target(dialing)
+	if err != nil {
+		return err
+	}
 	var end context.CancelFunc
 	c.undialed, end = context.WithCancel(ctx)
 	end()
-	c.pubsub = c.client.Subscribe(dialing)
-	return c.send(dialing, c.table.restart(c.pulse.provenAt()))
+	c.pubsub = server.Subscribe(dialing)
+	if err = c.send(dialing, c.table.restart(c.pulse.provenAt())); err != nil {
+		_ = c.pubsub.Close()
+	}
+	return err
 }
 
 // read passes on what arrives until the connection fails.

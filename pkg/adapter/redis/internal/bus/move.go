@@ -9,10 +9,12 @@ type move struct {
 	missing time.Time
 }
 
-// leave takes out what is wanted and stays says no to. What still arrives here counts
-// until Redis has confirmed the end. Seen is when this lane was last known to be the
-// right one, at which nothing had been missed.
-func (t *table) leave(seen time.Time, stays func(name string) bool) []move {
+// leave takes out what is wanted and stays says no to. Seen is when this lane was last
+// known to be the right one, at which nothing had been missed.
+//
+// What is still under way here counts until Redis has confirmed the end, but not if the
+// lane ends: a master that was demoted also hears what goes to its successor.
+func (t *table) leave(seen time.Time, ends bool, stays func(name string) bool) []move {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var list []move
@@ -26,7 +28,10 @@ func (t *table) leave(seen time.Time, stays func(name string) bool) []move {
 		if len(s.routes) > 0 {
 			list = append(list, move{c, s.routes, s.missing})
 		}
-		s.routes, s.parting, s.lingering, s.missing = nil, s.routes, false, time.Time{}
+		if !ends {
+			s.parting = s.routes
+		}
+		s.routes, s.lingering, s.missing = nil, false, time.Time{}
 		t.restored(s)
 		s.release()
 		if s.wired {

@@ -25,9 +25,9 @@ type publisher struct {
 	retry chan struct{} // one token: Redis may be back
 
 	// The rest is guarded by the outbox's mutex.
-	queue  []*Outgoing // in the order of their numbers, probes aside
-	batch  []*Outgoing // what is on its way
-	flight chan struct{}
+	queue  []*Outgoing       // in the order of their numbers, probes aside
+	batch  []*Outgoing       // what is on its way
+	flight chan struct{}     // closed when that has been answered; nil without it
 	after  []<-chan struct{} // other lanes' flights, which come first
 	closed bool
 }
@@ -113,7 +113,9 @@ func (p *publisher) take() []*Outgoing {
 	if p.queue = p.queue[n:]; len(p.queue) == 0 {
 		p.queue = nil
 	}
-	p.flight = make(chan struct{})
+	if p.slotted {
+		p.flight = make(chan struct{})
+	}
 	return p.batch
 }
 
@@ -224,7 +226,9 @@ func (p *publisher) taken(list []*Outgoing) {
 func (p *publisher) land() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	close(p.flight)
+	if p.flight != nil {
+		close(p.flight)
+	}
 	p.batch, p.flight = nil, nil
 }
 

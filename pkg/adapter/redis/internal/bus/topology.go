@@ -157,7 +157,8 @@ func (b *Bus) hand(present, next *routes, seen time.Time) {
 		if seen.Before(proven) {
 			proven = seen
 		}
-		for _, m := range l.table.leave(proven, func(name string) bool { return next.of(name) == l }) {
+		ends := !slices.Contains(next.lanes, l)
+		for _, m := range l.table.leave(proven, ends, func(name string) bool { return next.of(name) == l }) {
 			next.of(m.Name).table.adopt(m)
 		}
 	}
