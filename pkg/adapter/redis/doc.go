@@ -1,18 +1,31 @@
-// Package redis connects the nodes of a cluster through Redis pub/sub.
+// Package redis connects the nodes of a cluster through Redis.
 //
-// On namespaces it speaks the wire form of the Node.js package
-// @socket.io/redis-adapter, version 8, so that Node.js servers and emitters may
-// be in the same cluster. What only roomcast nodes say to each other travels on
-// channels of its own:
+// There are two forms over pub/sub, both of the Node.js package @socket.io/redis-adapter,
+// version 8, so that Node.js servers may be in the same cluster. [New] is classic pub/sub,
+// for every Redis, and also hears and reaches the emitters of Node.js. [NewSharded] is the
+// sharded pub/sub of Redis 7, which a Redis Cluster spreads over its masters. What only
+// roomcast nodes say to each other travels on channels of its own.
 //
-//	<prefix>#<namespace>#                broadcasts to all or to several rooms
-//	<prefix>#<namespace>#<room>#         broadcasts to one room
-//	<prefix>-request#<namespace>#        requests, those of roomcast nodes too
-//	<prefix>-response#<namespace>#       answers of and to Node.js servers
-//	<prefix>-response#<namespace>#<id>#  the same, for one server
-//	<prefix>-roomcast#<topic>#           everything else
-//	<prefix>-roomcast#<topic>#<id>#      the same, for one node
-//	<prefix>-roomcast#probe#<id>#        the adapter's own probe
+// Classic:
+//
+//	<prefix>#<namespace>#                   broadcasts to all or to several rooms
+//	<prefix>#<namespace>#<room>#            broadcasts to one room
+//	<prefix>-request#<namespace>#           requests, those of roomcast nodes too
+//	<prefix>-response#<namespace>#          answers of and to Node.js servers
+//	<prefix>-response#<namespace>#<id>#     the same, for one server
+//
+// Sharded:
+//
+//	<prefix>#<namespace>#                   broadcasts and requests
+//	<prefix>#<namespace>#<room>#            broadcasts to one room, by [SubscriptionMode]
+//	<prefix>#<namespace>#<id>#              answers of and to Node.js servers
+//
+// Both:
+//
+//	<prefix>-roomcast#<topic>#              everything else
+//	<prefix>-roomcast#<topic>#<id>#         the same, for one node
+//	<prefix>-roomcast-ids#<namespace>#<tag># broadcasts to one socket, with InterestRouting
+//	<prefix>-roomcast#probe#<id>#           the adapter's own probe
 //
 // # Node.js servers
 //
@@ -24,42 +37,66 @@
 // set [Options.NodeJS].
 //
 // A request of a Node.js server comes from "nodejs:", and a Response to that
-// goes back in its form; its answers come from "nodejs", whichever server it was, and
-// with NodeJS every node gets the answers to the others' requests too. Node.js does not
-// confirm joins, leaves and disconnects, answers with one argument only, and has no
-// binary in what it answers to events for servers. Its adapter must have the default
+// goes back in its form. Over classic pub/sub its answers come from "nodejs", whichever
+// server it was, and with NodeJS every node gets the answers to the others' requests too.
+// Node.js does not confirm joins, leaves and disconnects, answers with one argument only,
+// and has no binary in what it answers to events for servers. Its adapter must have the default
 // parser: another one cannot read what roomcast nodes write, and fails. It takes the
 // answer to fetchSockets in one piece, so [Options.MaxMessageBytes] must hold the
 // descriptions of all sockets of a node, about a kilobyte each.
 //
-// # Interest
+// # Who hears what
 //
-// A link subscribes to the rooms that have a member on its node, and to its
-// sockets' ids with one pattern, so that a broadcast to a room travels only to
-// the nodes that have it. See [adapter.RoomObserver]. What an emitter sends to a
-// room right after it has joined sockets to it may then miss a node that did not have
-// the room. With [Options.NodeJS] a link hears all broadcasts of its namespace.
+// Over classic pub/sub every node hears every broadcast of its namespaces, as Node.js
+// servers do, by one pattern. Over sharded pub/sub a link listens to the rooms that have
+// members on its node, except with the mode Static. A Node.js server that puts a socket of
+// another node into a room and emits to it at once may then be too early for the
+// subscription, also among Node.js servers; requests of roomcast nodes are confirmed when
+// it stands.
+//
+// With [Options.InterestRouting] a broadcast to one room travels only to the nodes that
+// have the room. See [adapter.RoomObserver]. A socket's id is routed by its last four
+// characters, which name the node that gave it. All nodes must have the option set. A node
+// that hears a Node.js server goes back to the compatible way for good, says so in the log,
+// and tells the others. A Node.js server that sends nothing is not noticed, and emitters of
+// Node.js reach rooms, but not single sockets by their ids.
 //
 // # Delivery
 //
-// A message arrives at most once, in order per sender. While Redis is away,
+// A message arrives at most once, in order per sender; with a Redis Cluster and sharded
+// pub/sub, in order per sender and channel. While Redis is away,
 // messages wait for a second and are then dropped and counted; those that were
 // being written when the connection broke are dropped too, since nobody can tell
 // whether Redis had taken them. The adapter finds out by itself that Redis is
 // away, or that a connection is silently dead: it publishes a probe each second
-// and expects to receive it.
+// and expects to receive it. When it is whole again it reports the time in which messages
+// may have been missed; see [adapter.Watcher].
 //
 // # The client
 //
 // The caller owns the client and closes it after the last link. Its ReadTimeout
 // and WriteTimeout should be left on: they bound how long a dead connection can
-// hold the publisher, and a count of the nodes. The user of the client needs PUBLISH,
-// SUBSCRIBE, UNSUBSCRIBE, PSUBSCRIBE, PUNSUBSCRIBE, PING and, with NodeJS, PUBSUB, and
-// the channels above (in ACL terms: &<prefix>#* &<prefix>-request#*
-// &<prefix>-response#* &<prefix>-roomcast#*). Whoever may publish there controls the
-// cluster.
+// hold the publisher, and a count of the nodes. A Ring is refused: its PUBLISH and its
+// SUBSCRIBE may reach different servers. With a Redis Cluster all messages of classic
+// pub/sub are published through one of its masters, which keeps them in order.
 //
-// With a Redis Cluster all messages are published through one of its masters,
-// which keeps them in order. A Ring is refused: its PUBLISH and its SUBSCRIBE may
-// reach different servers.
+// These are the rights that the client's user needs, in the words of ACL SETUSER:
+//
+//	classic          +publish +subscribe +unsubscribe +psubscribe +punsubscribe +role
+//	                 &<prefix>#<namespace>#* for each namespace, as it is escaped in a pattern
+//	                 &<prefix>-request#* &<prefix>-roomcast#*
+//	  NodeJS         +pubsub|numsub &<prefix>-response#*, without which the answers to calls
+//	                 of Node.js servers cannot be published either
+//	  Interest       no +psubscribe and +punsubscribe; &<prefix>#* for all namespaces, and
+//	                 &<prefix>-roomcast-ids#*
+//	sharded          +spublish +ssubscribe +sunsubscribe +role
+//	                 &<prefix>#* &<prefix>-roomcast#*
+//	  NodeJS         +pubsub|shardnumsub
+//	  Interest       &<prefix>-roomcast-ids#*
+//	a Redis Cluster  +cluster|slots
+//
+// Redis compares a pattern that is subscribed to with the user's as text: a backslash comes
+// before each of * ? [ ] ^ - \ in the prefix and the namespace. Without ROLE it goes
+// unnoticed that the server has become a replica and lives on. Whoever may publish on these
+// channels controls the cluster; [Options.HMACKey] makes that the holders of a key.
 package redis
