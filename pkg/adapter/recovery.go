@@ -82,12 +82,14 @@ type TotalOrder interface {
 // has saved them. The server then keeps a record of each socket while it is
 // connected, so that its client recovers when the node is killed.
 type RecordKeeper interface {
-	// Renew keeps the records of those private session ids for another window of the
-	// retention. Those that are not there are left out without an error.
-	Renew(ctx context.Context, privateIDs []string) error
-	// Forget removes a record, whose client will not come back. It is no error that
-	// there is none.
-	Forget(ctx context.Context, privateID string) error
+	// Renew keeps records for another window of the retention. Of each it looks at
+	// PrivateID and Incarnation alone. missing are the indexes, in order, of those that
+	// are not there, or are another incarnation's; Save says which.
+	Renew(ctx context.Context, records []*Record) (missing []int, err error)
+	// Forget removes a record, whose client will not come back, for good: it cannot be
+	// saved later. It looks at PrivateID and Incarnation alone, and fails with ErrTaken for
+	// another incarnation's record. It is no error that there is none.
+	Forget(ctx context.Context, r *Record) error
 }
 
 // Retention bounds what a RecoveryStore keeps for one topic. What is kept outside of

@@ -67,6 +67,21 @@ func (k *keeper) change(s *Socket) {
 	}
 }
 
+// keep writes the record of s at once, or later if that fails.
+func (k *keeper) keep(s *Socket) {
+	if k == nil {
+		return
+	}
+	k.occupy(s)
+	var err error
+	if record := s.snapshot(); record != nil {
+		err = k.put(s, record)
+	}
+	if !k.written(s, false, err) {
+		k.again(s, false)
+	}
+}
+
 // queue has s written. The caller holds mu.
 func (k *keeper) queue(s *Socket) {
 	s.recovery.upkeep.changed = true
@@ -237,7 +252,7 @@ func (k *keeper) put(s *Socket, record *adapter.Record) error {
 		return nil
 	case errors.Is(err, adapter.ErrTooLarge):
 		n.server.log.Warn("client cannot recover", "namespace", clip(n.name), "socket", record.SocketID, "error", err)
-		return k.records.Forget(ctx, record.PrivateID)
+		return k.records.Forget(ctx, record)
 	case err == nil:
 		k.mu.Lock()
 		u.saved = true
@@ -249,7 +264,11 @@ func (k *keeper) put(s *Socket, record *adapter.Record) error {
 func (k *keeper) forget(s *Socket) error {
 	ctx, cancel := context.WithTimeout(k.namespace.server.base, leaveTimeout)
 	defer cancel()
-	return k.records.Forget(ctx, s.recovery.privateID)
+	err := k.records.Forget(ctx, s.named())
+	if errors.Is(err, adapter.ErrTaken) {
+		return nil // the client is another socket's
+	}
+	return err
 }
 
 // occupy waits for a write of s that runs, and takes its place.

@@ -39,6 +39,7 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 	}
 	defer n.unexpect(s)
 	s.connection.settled()
+	n.keeper.keep(s) // the record was taken: until it is written again the client could not come back
 	if err := s.catchUp(ctx, c); err != nil {
 		return err
 	}

@@ -40,6 +40,11 @@ func (s *Socket) portrait() *adapter.Record {
 	}
 }
 
+// named returns what a RecordKeeper has to know of the record of s, without what it holds.
+func (s *Socket) named() *adapter.Record {
+	return &adapter.Record{PrivateID: s.recovery.privateID, Incarnation: s.recovery.incarnation}
+}
+
 // addData adds the data of s. The program's own methods may run, and end the goroutine.
 func (s *Socket) addData(record *adapter.Record) {
 	if s.data.Load() != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
 const (
@@ -106,23 +108,30 @@ func (k *keeper) due(lost bool) (sockets []*Socket) {
 	return sockets
 }
 
-// renew renews the records of sockets. If that fails they are due again.
+// renew renews the records of sockets, and has those written that are missing. If that
+// fails they are due again.
 func (k *keeper) renew(sockets []*Socket) {
-	ids := make([]string, len(sockets))
+	records := make([]*adapter.Record, len(sockets))
 	for i, s := range sockets {
-		ids[i] = s.recovery.privateID
+		records[i] = s.named()
 	}
 	n := k.namespace
 	ctx, cancel := context.WithTimeout(n.server.base, leaveTimeout)
 	defer cancel()
-	if err := k.records.Renew(ctx, ids); err != nil {
+	missing, err := k.records.Renew(ctx, records)
+	if err != nil {
 		n.server.log.Warn("recovery records are not renewed; trying again", "namespace", clip(n.name), "error", err)
 		return
 	}
 	now := time.Now()
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	for _, s := range sockets {
 		s.recovery.upkeep.at = now
+	}
+	k.mu.Unlock()
+	for _, i := range missing {
+		if i >= 0 && i < len(sockets) {
+			k.change(sockets[i])
+		}
 	}
 }

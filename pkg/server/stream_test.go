@@ -54,7 +54,7 @@ type streamNode struct {
 	before atomic.Pointer[func(string)] // called with "save", "saved", "renew", "forget", "take"
 
 	rooms    map[string]string // by topic and name; guarded by the stream's mu
-	renewed  chan []string
+	renewed  chan int          // how many at a time
 	watching atomic.Pointer[func(adapter.Event)]
 }
 
@@ -66,7 +66,7 @@ var (
 )
 
 func (s *stream) node() *streamNode {
-	return &streamNode{stream: s, renewed: make(chan []string, 1000), rooms: make(map[string]string)}
+	return &streamNode{stream: s, renewed: make(chan int, 1000), rooms: make(map[string]string)}
 }
 
 func (n *streamNode) TotalOrder() {}
@@ -369,28 +369,33 @@ func (l *streamLink) Take(_ context.Context, privateID string) (*adapter.Record,
 	return r.Record, nil
 }
 
-func (l *streamLink) Renew(_ context.Context, privateIDs []string) error {
+func (l *streamLink) Renew(_ context.Context, records []*adapter.Record) (missing []int, err error) {
 	if err := l.node.step("renew"); err != nil {
-		return err
+		return nil, err
 	}
 	l.node.mu.Lock()
 	defer l.node.mu.Unlock()
-	for _, id := range privateIDs {
-		if r, ok := l.lookUp(id); ok {
-			l.put(id, r.Record)
+	for i, known := range records {
+		if r, ok := l.lookUp(known.PrivateID); ok && r.Record != nil && r.Incarnation == known.Incarnation {
+			l.put(known.PrivateID, r.Record)
+		} else {
+			missing = append(missing, i)
 		}
 	}
-	l.node.renewed <- privateIDs
-	return nil
+	l.node.renewed <- len(records)
+	return missing, nil
 }
 
-func (l *streamLink) Forget(_ context.Context, privateID string) error {
+func (l *streamLink) Forget(_ context.Context, known *adapter.Record) error {
 	if err := l.node.step("forget"); err != nil {
 		return err
 	}
 	l.node.mu.Lock()
 	defer l.node.mu.Unlock()
-	l.put(privateID, nil)
+	if r, ok := l.lookUp(known.PrivateID); ok && r.Record != nil && r.Incarnation != known.Incarnation {
+		return adapter.ErrTaken
+	}
+	l.put(known.PrivateID, nil)
 	return nil
 }
 

@@ -75,21 +75,24 @@ var recoveryFaults = map[string]func() fault{
 		}
 	}),
 
-	"Keeper_RenewKeeps": onLog(func(l *fixtureLog) { l.renew = func(context.Context, []string) error { return nil } }),
+	"Keeper_RenewKeeps": onLog(func(l *fixtureLog) {
+		l.renew = func(context.Context, []*adapter.Record) ([]int, error) { return nil, nil }
+	}),
 	"Keeper_RenewOfMissing": onLog(func(l *fixtureLog) {
-		l.renew = func(ctx context.Context, ids []string) error {
-			if err := l.saveAgain(ctx, ids); err != nil || len(ids) < 100 {
-				return err
+		l.renew = func(ctx context.Context, records []*adapter.Record) ([]int, error) {
+			missing, err := l.saveAgain(ctx, records)
+			if err != nil || len(records) < 100 {
+				return missing, err
 			}
-			return adapter.ErrNoRecord
+			return nil, adapter.ErrNoRecord
 		}
 	}),
-	"Keeper_Forget": onLog(func(l *fixtureLog) { l.forget = func(context.Context, string) error { return nil } }),
+	"Keeper_Forget": onLog(func(l *fixtureLog) { l.forget = func(context.Context, *adapter.Record) error { return nil } }),
 	"Keeper_LateSave": onLog(func(l *fixtureLog) {
 		forgotten, forget := map[string]bool{}, l.forget
-		l.forget = func(ctx context.Context, id string) error {
-			forgotten[id] = true
-			return forget(ctx, id)
+		l.forget = func(ctx context.Context, r *adapter.Record) error {
+			forgotten[r.PrivateID] = true
+			return forget(ctx, r)
 		}
 		l.save = func(ctx context.Context, r *adapter.Record) error {
 			revived := *r
@@ -107,7 +110,7 @@ var recoveryFaults = map[string]func() fault{
 	"Keeper_OutlivesItsNode": onLog(func(l *fixtureLog) {
 		closeThis := l.close
 		l.close = func(ctx context.Context) error {
-			_ = l.forget(ctx, "p")
+			_ = l.forget(ctx, &adapter.Record{PrivateID: "p", Incarnation: "first"})
 			return closeThis(ctx)
 		}
 	}),

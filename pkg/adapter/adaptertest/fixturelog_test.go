@@ -25,8 +25,8 @@ type fixtureLog struct {
 	save      func(context.Context, *adapter.Record) error
 	find      func(context.Context, string, string) (*adapter.Record, error)
 	take      func(context.Context, string) (*adapter.Record, error)
-	renew     func(context.Context, []string) error
-	forget    func(context.Context, string) error
+	renew     func(context.Context, []*adapter.Record) ([]int, error)
+	forget    func(context.Context, *adapter.Record) error
 	missed    func(context.Context, string) iter.Seq2[*adapter.Message, error]
 	start     func() string
 	compare   func(a, b string) int
@@ -143,25 +143,33 @@ func (l *fixtureLog) takeOnce(ctx context.Context, privateID string) (*adapter.R
 }
 
 // saveAgain is Renew.
-func (l *fixtureLog) saveAgain(ctx context.Context, privateIDs []string) error {
-	for _, id := range privateIDs {
-		r, err := l.RecoveryLink.Take(ctx, id)
+func (l *fixtureLog) saveAgain(ctx context.Context, records []*adapter.Record) (missing []int, err error) {
+	for i, known := range records {
+		if l.owner(known.PrivateID) != known.Incarnation {
+			missing = append(missing, i)
+			continue
+		}
+		r, err := l.RecoveryLink.Take(ctx, known.PrivateID)
 		switch {
 		case errors.Is(err, adapter.ErrNoRecord):
+			missing = append(missing, i)
 			continue
 		case err == nil:
 			err = l.RecoveryLink.Save(ctx, r)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return missing, nil
 }
 
 // takeAway is Forget.
-func (l *fixtureLog) takeAway(ctx context.Context, privateID string) error {
-	if _, err := l.takeOnce(ctx, privateID); !errors.Is(err, adapter.ErrNoRecord) {
+func (l *fixtureLog) takeAway(ctx context.Context, r *adapter.Record) error {
+	if owner := l.owner(r.PrivateID); owner != "" && owner != r.Incarnation {
+		return adapter.ErrTaken
+	}
+	if _, err := l.takeOnce(ctx, r.PrivateID); !errors.Is(err, adapter.ErrNoRecord) {
 		return err
 	}
 	return nil
@@ -176,8 +184,10 @@ func (l *fixtureLog) Find(ctx context.Context, id, offset string) (*adapter.Reco
 func (l *fixtureLog) Take(ctx context.Context, id string) (*adapter.Record, error) {
 	return l.take(ctx, id)
 }
-func (l *fixtureLog) Renew(ctx context.Context, ids []string) error { return l.renew(ctx, ids) }
-func (l *fixtureLog) Forget(ctx context.Context, id string) error   { return l.forget(ctx, id) }
+func (l *fixtureLog) Renew(ctx context.Context, records []*adapter.Record) ([]int, error) {
+	return l.renew(ctx, records)
+}
+func (l *fixtureLog) Forget(ctx context.Context, r *adapter.Record) error { return l.forget(ctx, r) }
 func (l *fixtureLog) Missed(ctx context.Context, offset string) iter.Seq2[*adapter.Message, error] {
 	return l.missed(ctx, offset)
 }

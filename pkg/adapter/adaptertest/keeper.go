@@ -29,10 +29,18 @@ func (n *node) keeping(namespace string, r adapter.Retention) (*logMember, adapt
 	return m, keeper
 }
 
-// renew ends the check if Renew fails.
-func (m *logMember) renew(keeper adapter.RecordKeeper, privateIDs ...string) {
+// renew ends the check if Renew fails, and returns what is missing.
+func (m *logMember) renew(keeper adapter.RecordKeeper, privateIDs ...string) (missing []int) {
 	m.Helper()
-	m.must("Renew", m.call(func(ctx context.Context) error { return keeper.Renew(ctx, privateIDs) }))
+	var records []*adapter.Record
+	for _, id := range privateIDs {
+		records = append(records, &adapter.Record{PrivateID: id, Incarnation: "first"})
+	}
+	m.must("Renew", m.call(func(ctx context.Context) (err error) {
+		missing, err = keeper.Renew(ctx, records)
+		return err
+	}))
+	return missing
 }
 
 func renewKeeps(tr *trial) {
@@ -93,7 +101,9 @@ func forgetRemoves(tr *trial) {
 // forget ends the check if Forget fails.
 func (m *logMember) forget(keeper adapter.RecordKeeper, privateID string) {
 	m.Helper()
-	m.must("Forget", m.call(func(ctx context.Context) error { return keeper.Forget(ctx, privateID) }))
+	m.must("Forget", m.call(func(ctx context.Context) error {
+		return keeper.Forget(ctx, &adapter.Record{PrivateID: privateID, Incarnation: "first"})
+	}))
 }
 
 func lateSave(tr *trial) {

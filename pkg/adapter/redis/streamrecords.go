@@ -23,6 +23,7 @@ type countingRecoveryLink struct {
 
 var (
 	_ adapter.RecoveryLink = (*recoveryLink)(nil)
+	_ adapter.RecordKeeper = (*recoveryLink)(nil)
 	_ adapter.NodeCounter  = (*countingRecoveryLink)(nil)
 )
 
