@@ -156,6 +156,7 @@ func (b *outbox) reroute(r *routes) {
 	defer b.mu.Unlock()
 	old := b.routes
 	b.routes = r
+	after := make(map[*lane][]<-chan struct{})
 	for _, from := range old.lanes {
 		p := from.publisher
 		var stay, leave []*Outgoing
@@ -170,12 +171,19 @@ func (b *outbox) reroute(r *routes) {
 		for owner, part := range r.split(leave) {
 			owner.publisher.insert(part)
 		}
-		if p.flight == nil {
+		first := p.after
+		if p.flight != nil {
+			first = append(slices.Clip(first), p.flight)
+		}
+		if len(first) == 0 {
 			continue
 		}
 		for to := range old.heirs(from, r) {
-			to.publisher.after = append(to.publisher.after, p.flight)
+			after[to] = append(after[to], first...)
 		}
+	}
+	for to, first := range after {
+		to.publisher.after = append(to.publisher.after, first...)
 	}
 }
 
