@@ -155,10 +155,10 @@ func (m *member) answers(t *testing.T, id string, n int) []*adapter.Message {
 	return m.await(t, &m.responses, n, func(r *adapter.Message) bool { return r.Response.ID == id })
 }
 
-// asked waits until a server has sent a request of that kind.
+// asked waits until another server has sent a request of that kind.
 func (m *member) asked(t *testing.T, action adapter.Action) *adapter.Request {
 	t.Helper()
-	return m.await(t, &m.requests, 1, func(r *adapter.Message) bool { return r.Request.Action == action })[0].Request
+	return m.await(t, &m.requests, 1, func(r *adapter.Message) bool { return r.Request.Action == action && r.From != adapter.NodeID(m.id) })[0].Request
 }
 
 // await waits until n messages of a list match.

@@ -43,8 +43,8 @@ export async function catchAll(stage) {
   socket.emit("seen in", 1, { list: [null, "😀"] });
   socket.emit("seen without arguments");
   await ask(socket, "broadcast", { to: [socket.id] }, "seen out", 2);
-  await ask(other, "broadcast", { to: [socket.id] }, "seen from another node", [3]);
   assert.deepEqual(await inbox.next(), ["seen out", 2]);
+  await ask(other, "broadcast", { to: [socket.id] }, "seen from another node", [3]);
   assert.deepEqual(await inbox.next(), ["seen from another node", [3]]);
   await eventually(async () => assert.deepEqual(await ask(socket, "heard and said"), {
     heard: [["seen in", 1, { list: [null, "😀"] }], ["seen without arguments"]],
