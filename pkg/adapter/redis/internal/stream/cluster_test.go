@@ -160,7 +160,7 @@ func TestReader_LeavesAServerThatIsNoLongerTold(t *testing.T) {
 	first, second := startRedis(t), startRedis(t)
 	two := newClient(t, second.Addr())
 	host, port, _ := strings.Cut(first.Addr(), ":")
-	two.SlaveOf(t.Context(), host, port)
+	two.ReplicaOf(t.Context(), host, port)
 	var mu sync.Mutex
 	addr := first.Addr()
 	client := newMovingClient(t, func() string {
@@ -173,7 +173,7 @@ func TestReader_LeavesAServerThatIsNoLongerTold(t *testing.T) {
 	a.append("0")
 	a.await(1)
 	eventually(t, "replication", func() bool { return two.XLen(t.Context(), "log").Val() == 1 })
-	two.SlaveOf(t.Context(), "no", "one")
+	two.ReplicaOf(t.Context(), "no", "one")
 	mu.Lock()
 	addr = second.Addr()
 	mu.Unlock()

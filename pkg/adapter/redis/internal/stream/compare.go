@@ -44,6 +44,7 @@ func (r *reader) compare(ctx context.Context, s *session) error {
 		r.restart()
 	}
 	r.forget(state)
+	r.last = state.last
 	r.checked = time.Now()
 	r.heard, r.trusted = r.checked, true
 	return nil
@@ -150,7 +151,7 @@ func (r *reader) restart() {
 		r.floor = r.position.at
 	}
 	r.reset, r.original = true, false
-	r.position = position{}
+	r.position = position{count: -1}
 	r.mu.Unlock()
 	r.ring.clear()
 	r.index.reset()

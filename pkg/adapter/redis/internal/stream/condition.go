@@ -1,11 +1,6 @@
 package stream
 
-import (
-	"fmt"
-	"sync"
-
-	"github.com/roomcast/roomcast/pkg/adapter"
-)
+import "sync"
 
 // side is one of the two that can tell whether the log works.
 type side int
@@ -57,12 +52,9 @@ func (c *condition) first() error {
 	return nil
 }
 
-// check returns an error that wraps ErrDegraded if the log is known not to work.
-func (c *condition) check() error {
+// why returns what keeps the log from working, as far as is known.
+func (c *condition) why() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.first(); err != nil {
-		return fmt.Errorf("%w: %w", adapter.ErrDegraded, err)
-	}
-	return nil
+	return c.first()
 }

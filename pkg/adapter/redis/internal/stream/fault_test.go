@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -334,6 +335,8 @@ func TestFault_LostStreamIsAReset(t *testing.T) {
 			b.listen()
 			a.append(numbered(0, 10)...)
 			heard := b.await(10)
+			last, _ := parseID(heard[9].ID)
+			eventually(t, "another millisecond", func() bool { return client.Time(t.Context()).Val().UnixMilli() > int64(last.ms) })
 			lose(t.Context(), client)
 			eventually(t, "noticing", func() bool { _, resets, _ := b.part.counts(); return resets == 1 })
 			a.append("13")
@@ -426,8 +429,8 @@ func TestFault_RefusedEntriesAreKept(t *testing.T) {
 			"OOM",
 		},
 		"replica": {
-			func(ctx context.Context, c *goredis.Client) error { return c.SlaveOf(ctx, "127.0.0.1", "1").Err() },
-			func(ctx context.Context, c *goredis.Client) error { return c.SlaveOf(ctx, "no", "one").Err() },
+			func(ctx context.Context, c *goredis.Client) error { return c.ReplicaOf(ctx, "127.0.0.1", "1").Err() },
+			func(ctx context.Context, c *goredis.Client) error { return c.ReplicaOf(ctx, "no", "one").Err() },
 			"READONLY",
 		},
 		"a text": {
@@ -538,4 +541,105 @@ func TestLog_BurstOfOneNodeLapsNobody(t *testing.T) {
 	if gaps, _, _ := a.part.counts(); gaps > 0 {
 		t.Errorf("%d gaps", gaps)
 	}
+}
+
+func TestFault_DeletedEntriesAreNoStall(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, startRedis(t).Addr())
+	a := open(t, client, func(c *Config) { c.MaxLen = 40 }) // a window of ten
+	held, leave := make(chan struct{}), make(chan struct{})
+	l, err := a.Listen(t.Context(), "/", func(e *Entry) {
+		if e.Data == "stop" {
+			close(held)
+			<-leave
+			return
+		}
+		a.hear(e)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.append("stop")
+	<-held
+	a.append(slices.Repeat([]string{"deleted"}, 9)...)
+	eventually(t, "writing", func() bool { return client.XLen(t.Context(), "log").Val() == 10 })
+	for _, e := range client.XRange(t.Context(), "log", "-", "+").Val()[1:] {
+		client.XDel(t.Context(), "log", e.ID)
+	}
+	a.append(slices.Repeat([]string{"left"}, 20)...)
+	close(leave)
+	a.await(20)
+	eventually(t, "a connection that lasts", func() bool { return a.part.isUp() })
+	if err := l.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFault_UserWithTheLeastRights(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	admin := newClient(t, server.Addr())
+	rights := strings.Fields("acl setuser node on >secret ~log ~record:* " +
+		"+xadd +xread +xrange +xrevrange +xinfo|stream +xtrim +multi +exec +wait +time +get +set +pexpire +eval +evalsha")
+	args := make([]any, len(rights))
+	for i, r := range rights {
+		args[i] = r
+	}
+	if err := admin.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "node", Password: "secret"})
+	t.Cleanup(func() { _ = client.Close() })
+	a := open(t, client, func(c *Config) { c.MaxAge, c.WaitReplicas = time.Hour, 1 })
+	a.listen()
+	a.append(numbered(0, 10)...)
+	heard := a.await(10)
+	if got, err := a.readAll(heard[0].ID); err != nil || len(got) != 9 {
+		t.Errorf("Read: %v, %v", got, err)
+	}
+	r := Records{Client: client}
+	if err := r.Save(t.Context(), "record:1", "a", "a", true, time.Minute); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Renew(t.Context(), []string{"record:1"}, time.Minute); err != nil {
+		t.Error(err)
+	}
+	if got, err := r.Take(t.Context(), "record:1", time.Minute); got != "a" || err != nil {
+		t.Errorf("Take: %q, %v", got, err)
+	}
+	if !a.part.isUp() {
+		t.Error("the log does not work")
+	}
+	log, err := admin.ACLLog(t.Context(), 100).Result()
+	for _, entry := range log {
+		if strings.HasPrefix(entry.Object, "client") || entry.Object == "hello" {
+			continue // go-redis introduces itself, and goes without
+		}
+		t.Errorf("refused: %s %s", entry.Reason, entry.Object)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFault_MissingRightIsSaid(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	admin := newClient(t, server.Addr())
+	if err := admin.Do(t.Context(), "acl", "setuser", "mute", "on", ">secret", "~*", "+@all", "-xadd").Err(); err != nil {
+		t.Fatal(err)
+	}
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "mute", Password: "secret"})
+	t.Cleanup(func() { _ = client.Close() })
+	a := open(t, client)
+	a.append("0")
+	eventually(t, "saying so", func() bool {
+		var known bool
+		a.part.look(func() { known = goredis.HasErrorPrefix(a.part.cause, "NOPERM") })
+		return known
+	})
+	if err := admin.Do(t.Context(), "acl", "setuser", "mute", "+xadd").Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "writing", func() bool { return a.Flush(t.Context()) == nil })
 }

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -19,7 +20,8 @@ type Listener struct {
 
 	mu      sync.Mutex
 	closed  bool
-	running chan struct{} // closed when a running f returns; nil while none runs
+	running bool          // f is
+	idle    chan struct{} // closed when it returns; nil while nobody waits for that
 }
 
 // Listen passes the entries of topic to f, one at a time and in the order of the log.
@@ -36,7 +38,10 @@ type Listener struct {
 func (l *Log) Listen(ctx context.Context, topic string, f func(*Entry)) (*Listener, error) {
 	n := &Listener{reader: l.reader, topic: topic, f: f}
 	s, err := l.here(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, adapter.ErrClosed):
+		return nil, err
+	case err != nil:
 		if err := l.reader.add(n, nil); err != nil {
 			return nil, err
 		}
@@ -50,7 +55,7 @@ func (l *Log) Listen(ctx context.Context, topic string, f func(*Entry)) (*Listen
 
 // here returns the state of the stream, unless it is known that there is no telling.
 func (l *Log) here(ctx context.Context) (state, error) {
-	if err := l.condition.check(); err != nil {
+	if err := l.condition.why(); err != nil {
 		return state{}, err
 	}
 	info := l.info(ctx)
@@ -74,18 +79,20 @@ func (n *Listener) Start() string {
 // pass calls f, unless the listener is closed.
 func (n *Listener) pass(e *Entry) {
 	n.mu.Lock()
-	if n.closed {
-		n.mu.Unlock()
+	closed := n.closed
+	n.running = !closed
+	n.mu.Unlock()
+	if closed {
 		return
 	}
-	running := make(chan struct{})
-	n.running = running
-	n.mu.Unlock()
 	n.f(e)
 	n.mu.Lock()
-	n.running = nil
-	n.mu.Unlock()
-	close(running)
+	defer n.mu.Unlock()
+	n.running = false
+	if n.idle != nil {
+		close(n.idle)
+		n.idle = nil
+	}
 }
 
 // Close ends the listener and waits for a running f, no longer than ctx, whose error
@@ -95,13 +102,16 @@ func (n *Listener) Close(ctx context.Context) error {
 	n.reader.remove(n)
 	n.mu.Lock()
 	n.closed = true
-	running := n.running
+	if n.running && n.idle == nil {
+		n.idle = make(chan struct{})
+	}
+	idle := n.idle
 	n.mu.Unlock()
-	if running == nil {
+	if idle == nil {
 		return nil
 	}
 	select {
-	case <-running:
+	case <-idle:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

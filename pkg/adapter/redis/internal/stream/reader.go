@@ -19,7 +19,8 @@ type reader struct {
 	checked time.Time // when the position was compared last
 	trusted bool      // nothing was read since
 	full    bool      // the last read was
-	ahead   id        // where others saw the end of the log
+	last    id        // end of the log, when the position was compared
+	ahead   id        // the same, as the client's pool saw it
 
 	mu        sync.Mutex
 	listeners listeners
@@ -212,10 +213,14 @@ func (r *reader) fetch(ctx context.Context, s *session, at id) (entries []record
 // as others see it.
 func (r *reader) silent(ctx context.Context, s *session, at id) error {
 	r.full = false
+	deleted := at.before(r.last) // nothing came of what was there when the read began
 	if err := r.compare(ctx, s); err != nil {
 		return err
 	}
-	if at.before(r.ahead) && r.at() == at {
+	if deleted {
+		r.writer.queue.lost()
+	}
+	if r.last.before(r.ahead) {
 		r.ahead = id{}
 		return errElsewhere
 	}
