@@ -70,6 +70,21 @@ func sharded(opts redis.ShardedOptions) maker {
 	}
 }
 
+// streams makes adapters by NewStreams.
+func streams(opts redis.StreamsOptions) maker {
+	return func(t testing.TB, client goredis.UniversalClient) reporting {
+		t.Helper()
+		if opts.Logger == nil {
+			opts.Logger = slog.New(slog.DiscardHandler)
+		}
+		a, err := redis.NewStreams(client, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+}
+
 // road is a way to all servers of a backend that can be made long, or taken away.
 type road struct {
 	t     testing.TB
@@ -114,9 +129,13 @@ func free(*tcpproxy.Proxy) {}
 
 func refuse(p *tcpproxy.Proxy) { p.Refuse() }
 
+// smallLog is an adapter whose log is as small as it gets.
+var smallLog = streams(redis.StreamsOptions{Options: redis.Options{Prefix: "small"}, MaxLen: 20})
+
 // kit is how the conformance kit reaches adapters of a backend.
 func kit(redis backend, make maker) adaptertest.Config {
 	return adaptertest.Config{
+		Small: func(t testing.TB) adapter.Adapter { return smallLog(t, redis(t, nil)) },
 		New: func(t testing.TB) adapter.Adapter { return make(t, redis(t, nil)) },
 		Delayed: func(t testing.TB, delay time.Duration) adapter.Adapter {
 			return make(t, redis(t, newRoad(t, func(p *tcpproxy.Proxy) { p.Delay(delay) }).dial))

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// forms are the adapters over pub/sub, in each of their ways.
+// forms are the adapters in each of their ways.
 var forms = []struct {
 	name string
 	make maker
@@ -25,9 +25,11 @@ var forms = []struct {
 }{
 	{"classic", classic(redis.Options{}), false},
 	{"classic_by_interest", classic(interested), false},
-	{"sharded_dynamic", sharded(redis.ShardedOptions{}), true},
+	{"sharded_dynamic_with_NodeJS", sharded(redis.ShardedOptions{Options: mixed}), true},
 	{"sharded_static", sharded(redis.ShardedOptions{SubscriptionMode: redis.Static}), true},
-	{"sharded_by_interest", sharded(redis.ShardedOptions{Options: interested}), true},
+	{"sharded_by_interest_signed", sharded(redis.ShardedOptions{Options: signed(key, true)}), true},
+	{"streams_with_NodeJS", streams(redis.StreamsOptions{Options: mixed}), false},
+	{"streams_sharded_signed", streams(redis.StreamsOptions{Options: signed(key, false), ShardedPubSub: true, StreamCount: 3}), false},
 }
 
 func TestConformance_OneRedis(t *testing.T) {
