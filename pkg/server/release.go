@@ -13,19 +13,31 @@ import (
 // as dead.
 const releaseTimeout = time.Second
 
+// maxOwners bounds how many sockets an attempt to recover has released, one after the
+// other: so many others of the same client were quicker.
+const maxOwners = 4
+
 // settleOwner has whoever has the socket of c's record let go of it, and reads the
-// record as it then is.
+// record as it then is. If that is another socket's, it goes on with its owner.
 func (c *catchUp) settleOwner(ctx context.Context, offset string) error {
 	n := c.namespace
-	if n.keeper == nil || c.record.Node == "" {
+	if n.keeper == nil {
 		return nil
 	}
-	err := n.reclaim(ctx, c.record)
-	if errors.Is(err, cluster.ErrNodeLost) {
-		return nil // nobody writes it any more
+	for range maxOwners {
+		if c.record.Node == "" {
+			return nil
+		}
+		asked := c.record.Incarnation
+		err := n.reclaim(ctx, c.record)
+		if errors.Is(err, cluster.ErrNodeLost) {
+			return nil // nobody writes it any more
+		}
+		if c.record, err = n.log.Find(ctx, c.record.PrivateID, offset); err != nil || c.record.Incarnation == asked {
+			return err
+		}
 	}
-	c.record, err = n.log.Find(ctx, c.record.PrivateID, offset)
-	return err
+	return errStaleRecord
 }
 
 // reclaim has the node that is named in r let go of the socket: a connection that still

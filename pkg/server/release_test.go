@@ -52,38 +52,44 @@ func TestRelease_ConnectionThatStandsIsClosed(t *testing.T) {
 
 // However many attempts there are at once: one socket has the id in the end.
 func TestRelease_OneOfManyAttempts(t *testing.T) {
-	servers, urls, _ := streaming(t, 3, server.Options{Recovery: &server.Recovery{}})
+	const nodes, attempts = 3, 6
+	servers, urls, ways := streaming(t, nodes, server.Options{Recovery: &server.Recovery{}})
 	for round := range 20 {
-		w := wander(t, urls[round%3], "/", nil)
+		w := wander(t, urls[round%nodes], "/", nil)
 		errs(t, servers[0].To(w.sid).Emit("first"))
 		w.events(`2["first"]`)
+		ways[0].kept(t, w.pid, "a record", func(*adapter.Record) bool { return true })
 		if round%2 == 0 {
 			w.Close()
 		}
-		var attempts gosync.WaitGroup
-		for i := range 6 {
-			attempts.Go(func() {
-				c := rawclient.Dial(t, urls[i%3], nil)
+		var sent gosync.WaitGroup
+		for i := range attempts {
+			sent.Go(func() {
+				c := rawclient.Dial(t, urls[i%nodes], nil)
 				c.Send("0" + w.credentials())
 			})
 		}
-		attempts.Wait()
-		count := func() (n int) {
+		sent.Wait()
+		eventually(t, "the end of all attempts", func() bool {
+			ended := uint64(0)
 			for _, s := range servers {
-				for _, socket := range s.Of("/").Sockets() {
-					if socket.ID() == w.sid {
-						n++
-					}
+				for _, n := range s.Stats().Recoveries {
+					ended += n
 				}
 			}
-			return n
-		}
-		eventually(t, "the end of all attempts", func() bool {
-			if count() > 1 { // one attempt may release another's; then both are there for a moment at most
-				<-time.After(300 * time.Millisecond)
-			}
-			return count() <= 1
+			return ended == uint64(attempts*(round+1))
 		})
+		standing := 0
+		for _, s := range servers {
+			for _, socket := range s.Of("/").Sockets() {
+				if socket.ID() == w.sid {
+					standing++
+				}
+			}
+		}
+		if standing > 1 {
+			t.Fatalf("in round %d, %d sockets have the id", round, standing)
+		}
 	}
 }
 
@@ -207,6 +213,7 @@ func TestRelease_RoomOfAForeignIDIsAnnounced(t *testing.T) {
 	if rooms := ways[0].announced(); len(rooms) != 0 {
 		t.Errorf("of an own id %q are announced", rooms)
 	}
+	ways[0].kept(t, w.pid, "a record", func(*adapter.Record) bool { return true })
 	w.Close()
 	w.recovers(urls[1])
 	eventually(t, "the room", func() bool { return slices.Equal(ways[1].announced(), []string{w.sid}) })
