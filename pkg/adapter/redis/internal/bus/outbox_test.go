@@ -92,7 +92,7 @@ func TestOutbox_RefusedMessagesComeBeforeLaterOnes(t *testing.T) {
 		t.Fatalf("%s overtake what is on its way", bodies(early))
 	}
 	flying[0].SetErr(nil) // taken before the slot had moved
-	moved := movedError(t, "MOVED 1 server1:0")
+	moved := redisError("MOVED 1 server1:0")
 	flying[1].SetErr(moved)
 	if refused, failed := x.answered(flying, moved); refused || failed != nil {
 		t.Errorf("the new owner is known: got %v, %v", refused, failed)
@@ -108,17 +108,30 @@ func TestOutbox_RefusedMessagesComeBeforeLaterOnes(t *testing.T) {
 	}
 }
 
-// movedError is what a server answers.
-func movedError(t *testing.T, text string) error {
-	t.Helper()
-	return redisError(text)
-}
-
 // redisError is an error of a server's.
 type redisError string
 
 func (e redisError) Error() string { return string(e) }
 func (redisError) RedisError()     {}
+
+func TestOutbox_MessagesThatMoveTwiceStillComeAfterWhatIsOnItsWay(t *testing.T) {
+	b, clients := idleBus(t, 3, everythingAt(0))
+	enqueue(t, b, "c", "1")
+	x := b.laneNamed(t, "server0").publisher
+	flying := x.take()
+	assign(b, clients, everythingAt(1))
+	enqueue(t, b, "c", "2")
+	assign(b, clients, everythingAt(2))
+	z := b.laneNamed(t, "server2").publisher
+	if early := z.take(); early != nil {
+		t.Fatalf("%s overtake what is on its way", bodies(early))
+	}
+	flying[0].SetErr(redisError("MOVED 1 server2:0"))
+	x.answered(flying, flying[0].Err())
+	if !z.wait(t.Context()) || bodies(z.take()) != "1 2" {
+		t.Errorf("took %q, want 1 2", bodies(z.batch))
+	}
+}
 
 func TestOutbox_RefusedMessagesStayWhereNobodyKnowsBetter(t *testing.T) {
 	b, _ := idleBus(t, 2, everythingAt(0))
@@ -126,7 +139,7 @@ func TestOutbox_RefusedMessagesStayWhereNobodyKnowsBetter(t *testing.T) {
 	enqueue(t, b, "c", "1")
 	flying := x.take()
 	enqueue(t, b, "c", "2")
-	moved := movedError(t, "MOVED 1 server1:0")
+	moved := redisError("MOVED 1 server1:0")
 	flying[0].SetErr(moved)
 	if refused, failed := x.answered(flying, moved); !refused || failed != nil {
 		t.Errorf("got %v, %v, want it refused", refused, failed)
@@ -147,7 +160,7 @@ func TestOutbox_ProbesAreForTheirOwnLane(t *testing.T) {
 		t.Error("the probe has gone to another lane")
 	}
 	flying := l.publisher.take()
-	moved := movedError(t, "MOVED 1 server1:0")
+	moved := redisError("MOVED 1 server1:0")
 	for _, o := range flying {
 		o.SetErr(moved)
 	}
@@ -286,7 +299,7 @@ func TestOutbox_OrderOfAChannelOutlivesMoves(t *testing.T) {
 			copy(view, truth)
 			assign(b, clients, func(slot int) int { return view[slot] })
 		case 4:
-			if p := lanes(i); p != nil && flying[i] == nil && clear(p) {
+			if p := lanes(i); p != nil && flying[i] == nil && free(p) {
 				flying[i], owners[i] = p.take(), p
 			}
 		case 5:
@@ -321,8 +334,8 @@ func TestOutbox_OrderOfAChannelOutlivesMoves(t *testing.T) {
 	}
 }
 
-// clear says whether nothing keeps p from sending.
-func clear(p *publisher) bool {
+// free says whether nothing keeps p from sending.
+func free(p *publisher) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.after) > 0 {
