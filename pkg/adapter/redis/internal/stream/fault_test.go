@@ -580,7 +580,7 @@ func TestFault_UserWithTheLeastRights(t *testing.T) {
 	server := startRedis(t)
 	admin := newClient(t, server.Addr())
 	rights := strings.Fields("acl setuser node on >secret ~log ~record:* " +
-		"+xadd +xread +xrange +xrevrange +xinfo|stream +xtrim +multi +exec +wait +time +get +set +pexpire +eval +evalsha")
+		"+xadd +xread +xrange +xrevrange +xinfo|stream +xtrim +multi +exec +wait +time +get +set +getrange +pexpire +eval +evalsha")
 	args := make([]any, len(rights))
 	for i, r := range rights {
 		args[i] = r
@@ -601,7 +601,7 @@ func TestFault_UserWithTheLeastRights(t *testing.T) {
 	if err := r.Save(t.Context(), "record:1", "a", "a", true, time.Minute); err != nil {
 		t.Error(err)
 	}
-	if _, err := r.Renew(t.Context(), []string{"record:1"}, time.Minute); err != nil {
+	if _, err := r.Keep(t.Context(), []Owned{{"record:1", "a"}}, time.Minute); err != nil {
 		t.Error(err)
 	}
 	if got, err := r.Take(t.Context(), "record:1", time.Minute); got != "a" || err != nil {

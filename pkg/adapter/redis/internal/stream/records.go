@@ -99,10 +99,41 @@ func (r Records) Renew(ctx context.Context, keys []string, window time.Duration)
 	return missing, nil
 }
 
-// Forget removes the value of key if it begins with prefix. For window the place of the
-// record stays marked as empty.
+// Owned is a record and what the values of its owner begin with.
+type Owned struct{ Key, Prefix string }
+
+// Keep keeps records for another window, in few round trips. missing are the indexes,
+// in order, of those that are not there or are another owner's.
+func (r Records) Keep(ctx context.Context, records []Owned, window time.Duration) (missing []int, err error) {
+	for from := 0; from < len(records); from += renewCount {
+		batch := records[from:min(from+renewCount, len(records))]
+		pipe := r.Client.Pipeline()
+		held := make([]*goredis.StringCmd, len(batch))
+		for i, o := range batch {
+			held[i] = pipe.GetRange(ctx, o.Key, 0, int64(len(o.Prefix))-1)
+			pipe.PExpire(ctx, o.Key, max(window, time.Millisecond))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return missing, failed("renew", err)
+		}
+		for i, o := range batch {
+			if held[i].Val() != o.Prefix {
+				missing = append(missing, from+i)
+			}
+		}
+	}
+	return missing, nil
+}
+
+// Forget removes the value of key, and keeps its owner from saving one later than this:
+// for window the place of the record stays marked as empty. It fails with ErrTaken if the
+// value is another owner's.
 func (r Records) Forget(ctx context.Context, key, prefix string, window time.Duration) error {
-	return failed("forget", forgetScript.Run(ctx, r.Client, []string{key}, prefix, milliseconds(window)).Err())
+	forgotten, err := forgetScript.Run(ctx, r.Client, []string{key}, prefix, milliseconds(window)).Int()
+	if err == nil && forgotten == 0 {
+		return adapter.ErrTaken
+	}
+	return failed("forget", err)
 }
 
 // milliseconds returns an expiry that Redis accepts.

@@ -65,17 +65,17 @@ func TestRecords_LateSaveRevivesNothing(t *testing.T) {
 		first  bool
 		want   error
 	}{
-		"new":                        {func(*testing.T, Records) {}, "a1", true, nil},
-		"gone with Redis":            {func(*testing.T, Records) {}, "a1", false, nil},
-		"own":                        {func(t *testing.T, r Records) { r.mustSave(t, "a1", true) }, "a2", false, nil},
-		"own, first once more":       {func(t *testing.T, r Records) { r.mustSave(t, "a1", true) }, "a1", true, nil},
-		"another's":                  {func(t *testing.T, r Records) { r.mustSave(t, "b1", true) }, "a2", false, adapter.ErrTaken},
-		"another's, first":           {func(t *testing.T, r Records) { r.mustSave(t, "b1", true) }, "a1", true, adapter.ErrTaken},
-		"taken":                      {saveAndTake, "a2", false, adapter.ErrTaken},
-		"taken, by the taker":        {saveAndTake, "b1", true, nil},
-		"forgotten":                  {saveAndForget, "a2", false, adapter.ErrTaken},
-		"forgotten by someone else":  {func(t *testing.T, r Records) { r.mustSave(t, "a1", true); forget(t, r, "b") }, "a2", false, nil},
-		"forgotten without a record": {func(t *testing.T, r Records) { forget(t, r, "a") }, "a2", false, nil},
+		"new":                       {func(*testing.T, Records) {}, "a1", true, nil},
+		"gone with Redis":           {func(*testing.T, Records) {}, "a1", false, nil},
+		"own":                       {func(t *testing.T, r Records) { r.mustSave(t, "a1", true) }, "a2", false, nil},
+		"own, first once more":      {func(t *testing.T, r Records) { r.mustSave(t, "a1", true) }, "a1", true, nil},
+		"another's":                 {func(t *testing.T, r Records) { r.mustSave(t, "b1", true) }, "a2", false, adapter.ErrTaken},
+		"another's, first":          {func(t *testing.T, r Records) { r.mustSave(t, "b1", true) }, "a1", true, adapter.ErrTaken},
+		"taken":                     {saveAndTake, "a2", false, adapter.ErrTaken},
+		"taken, by the taker":       {saveAndTake, "b1", true, nil},
+		"forgotten":                 {saveAndForget, "a2", false, adapter.ErrTaken},
+		"forgotten by someone else": {func(t *testing.T, r Records) { r.mustSave(t, "a1", true); refuseForget(t, r, "b") }, "a2", false, nil},
+		"forgotten before it came":  {func(t *testing.T, r Records) { forget(t, r, "a") }, "a2", false, adapter.ErrTaken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,25 +111,41 @@ func forget(t *testing.T, r Records, prefix string) {
 	}
 }
 
-func TestRecords_RenewKeepsThemAndNamesTheMissing(t *testing.T) {
+func refuseForget(t *testing.T, r Records, prefix string) {
+	t.Helper()
+	if err := r.Forget(t.Context(), "key", prefix, time.Minute); !errors.Is(err, adapter.ErrTaken) {
+		t.Errorf("Forget of another's: %v, want ErrTaken", err)
+	}
+}
+
+func TestRecords_AreKeptAndTheMissingAreNamed(t *testing.T) {
 	t.Parallel()
 	r := newRecords(t)
-	var keys, want []string
+	var owned []Owned
+	var want []int
 	for i := range renewCount + 100 {
-		key := strconv.Itoa(i)
-		keys = append(keys, key)
-		if i%7 == 0 {
-			want = append(want, key)
-		} else if err := r.Save(t.Context(), key, "a", "a", true, time.Minute); err != nil {
-			t.Fatal(err)
+		o := Owned{Key: strconv.Itoa(i), Prefix: "a"}
+		value := "a1"
+		switch i % 7 {
+		case 0: // never there
+			want = append(want, i)
+		case 1: // another's
+			want = append(want, i)
+			value = "b1"
+			fallthrough
+		default:
+			if err := r.Save(t.Context(), o.Key, value, value[:1], true, time.Minute); err != nil {
+				t.Fatal(err)
+			}
 		}
+		owned = append(owned, o)
 	}
-	missing, err := r.Renew(t.Context(), keys, time.Hour)
+	missing, err := r.Keep(t.Context(), owned, time.Hour)
 	if err != nil || !slices.Equal(missing, want) {
 		t.Errorf("missing %v, %v, want %v", missing, err, want)
 	}
-	if left := r.Client.PTTL(t.Context(), "1").Val(); left < 59*time.Minute {
-		t.Errorf("a renewed record is left for %v", left)
+	if left := r.Client.PTTL(t.Context(), "2").Val(); left < 59*time.Minute {
+		t.Errorf("a record that was renewed is left for %v", left)
 	}
 }
 
@@ -152,9 +168,9 @@ func TestRecords_SayWhenRedisIsAway(t *testing.T) {
 	server.Kill()
 	_, find := r.Find(t.Context(), "key")
 	_, take := r.Take(t.Context(), "key", time.Minute)
-	_, renew := r.Renew(t.Context(), []string{"key"}, time.Minute)
+	_, keep := r.Keep(t.Context(), []Owned{{"key", "a"}}, time.Minute)
 	for name, err := range map[string]error{
-		"Find": find, "Take": take, "Renew": renew,
+		"Find": find, "Take": take, "Keep": keep,
 		"Save":   r.Save(t.Context(), "key", "a", "a", true, time.Minute),
 		"Forget": r.Forget(t.Context(), "key", "a", time.Minute),
 	} {
