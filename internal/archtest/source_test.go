@@ -45,6 +45,7 @@ var rules = []rule{
 		find:     backgroundContexts,
 		except: map[string]string{
 			"pkg/server/server.go New":                               "root of a server's life",
+			"pkg/adapter/redis/internal/stream/log.go Open":          "root of a log's life, which outlives the Join that comes first",
 			"pkg/adapter/redis/internal/bus/bus.go Start":            "root of a connection's life, which outlives the Join that comes first",
 			"pkg/adapter/redis/internal/bus/health.go Health.Drop":   "a log line; nothing waits",
 			"pkg/adapter/redis/internal/bus/outgoing.go newOutgoing": "the client's command wants one and never uses it",
