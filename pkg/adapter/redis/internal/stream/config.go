@@ -35,10 +35,12 @@ type Config struct {
 	// QueueBytes bounds the entries that wait to be written, or to be read again.
 	// Default: 16 MiB.
 	QueueBytes int64
-	// Seal returns a text that proves that an entry was written by somebody who may,
-	// and Open says whether it does. seq is the writer's number of the entry. Both may
-	// be nil, for a log whose writers are all believed.
+	// Seal returns a text that proves that an entry was written by somebody who may.
+	// seq is the writer's number of the entry. Nil for a log whose writers are all
+	// believed.
 	Seal func(e *Entry, seq string) string
+	// Open says whether that text is the one that belongs to the entry and its number,
+	// which may be empty. Entries of which it is not are passed over and counted.
 	Open func(e *Entry, seq, seal string) bool
 	// Part hears what happens to the log.
 	Part Part

@@ -99,8 +99,13 @@ func (r Records) Renew(ctx context.Context, keys []string, window time.Duration)
 	return missing, nil
 }
 
-// Owned is a record and what the values of its owner begin with.
-type Owned struct{ Key, Prefix string }
+// Owned is a record and its owner.
+type Owned struct {
+	// Key is where the record is.
+	Key string
+	// Prefix is what the values of its owner begin with.
+	Prefix string
+}
 
 // Keep keeps records for another window, in few round trips. missing are the indexes,
 // in order, of those that are not there or are another owner's.
