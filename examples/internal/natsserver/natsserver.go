@@ -3,8 +3,6 @@ package natsserver
 
 import (
 	"bufio"
-	"context"
-	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -12,10 +10,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/roomcast/roomcast/internal/testutil/process"
 )
 
-// Start starts nats-server from PATH on a port of 127.0.0.1 and returns its
-// address. It ends with the test, which fails where there is no nats-server.
+// Start starts nats-server from PATH on a port of 127.0.0.1 and returns its address.
+// It ends with the test, which fails where there is no nats-server.
 func Start(t testing.TB) string {
 	t.Helper()
 	// Room for the packet of 1 MiB of the kit, which is more than a server's default.
@@ -23,26 +23,27 @@ func Start(t testing.TB) string {
 	if err := os.WriteFile(config, []byte("max_payload: 8MB\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "nats-server", "--config", config, "--addr", "127.0.0.1", "--port", "-1")
-	said, err := cmd.StderrPipe()
+	log, said, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	cmd := exec.Command("nats-server", "--config", config, "--addr", "127.0.0.1", "--port", "-1")
+	cmd.Stdout, cmd.Stderr = said, said
+	server, err := process.Start(cmd)
+	_ = said.Close() // the server has its own
+	if err != nil {
 		t.Fatalf("the package nats-server is missing: %v", err)
 	}
-	addr, ready := make(chan string, 1), sync.WaitGroup{}
-	ready.Go(func() {
+	addr := make(chan string, 1)
+	var reading sync.WaitGroup
+	reading.Go(func() {
 		defer close(addr)
-		readAddr(said, addr)
+		readAddr(log, addr)
 	})
 	t.Cleanup(func() {
-		cancel()
-		ready.Wait()
-		if err := cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
-			t.Error(err)
-		}
+		server.Kill()
+		reading.Wait()
+		_ = log.Close()
 	})
 	a, ok := <-addr
 	if !ok {

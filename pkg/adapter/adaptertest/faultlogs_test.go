@@ -76,7 +76,14 @@ var recoveryFaults = map[string]func() fault{
 	}),
 
 	"Keeper_RenewKeeps": onLog(func(l *fixtureLog) {
-		l.renew = func(context.Context, []*adapter.Record) ([]int, error) { return nil, nil }
+		l.renew = func(_ context.Context, records []*adapter.Record) (missing []int, err error) {
+			for i, r := range records {
+				if l.owner(r.PrivateID) != r.Incarnation {
+					missing = append(missing, i)
+				}
+			}
+			return missing, nil
+		}
 	}),
 	"Keeper_RenewOfMissing": onLog(func(l *fixtureLog) {
 		l.renew = func(ctx context.Context, records []*adapter.Record) ([]int, error) {
@@ -87,7 +94,14 @@ var recoveryFaults = map[string]func() fault{
 			return nil, adapter.ErrNoRecord
 		}
 	}),
-	"Keeper_Forget": onLog(func(l *fixtureLog) { l.forget = func(context.Context, *adapter.Record) error { return nil } }),
+	"Keeper_Forget": onLog(func(l *fixtureLog) {
+		l.forget = func(_ context.Context, r *adapter.Record) error {
+			if owner := l.owner(r.PrivateID); owner != "" && owner != r.Incarnation {
+				return adapter.ErrTaken
+			}
+			return nil
+		}
+	}),
 	"Keeper_LateSave": onLog(func(l *fixtureLog) {
 		forgotten, forget := map[string]bool{}, l.forget
 		l.forget = func(ctx context.Context, r *adapter.Record) error {
@@ -105,6 +119,14 @@ var recoveryFaults = map[string]func() fault{
 			forced := *r
 			forced.First = r.First || l.owner(r.PrivateID) != ""
 			return l.saveOwn(ctx, &forced)
+		}
+	}),
+	"Keeper_ForgetOfAnother": onLog(func(l *fixtureLog) {
+		l.forget = func(ctx context.Context, r *adapter.Record) error {
+			if _, err := l.takeOnce(ctx, r.PrivateID); !errors.Is(err, adapter.ErrNoRecord) {
+				return err
+			}
+			return nil
 		}
 	}),
 	"Keeper_OutlivesItsNode": onLog(func(l *fixtureLog) {

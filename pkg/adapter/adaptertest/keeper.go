@@ -2,6 +2,7 @@ package adaptertest
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,10 +12,11 @@ import (
 // keeperChecks are for links that are an adapter.RecordKeeper.
 var keeperChecks = []check{
 	{"Keeper_RenewKeeps", "a renewed record is kept for another window, the others are not", renewKeeps},
-	{"Keeper_RenewOfMissing", "Renew leaves out what is not there, without an error, and does not bring it back", renewOfMissing},
+	{"Keeper_RenewOfMissing", "Renew says what is not there, by indexes, and does not bring it back; Save does, unless it was taken", renewOfMissing},
 	{"Keeper_Forget", "Forget removes a record on every node, which cannot be saved later; it is no error that there is none", forgetRemoves},
 	{"Keeper_LateSave", "what is saved of a socket whose record was taken is ErrTaken, and brings nothing back", lateSave},
 	{"Keeper_OtherIncarnation", "what is saved of a socket that another one has taken the place of is ErrTaken, and the other's record stays", otherIncarnation},
+	{"Keeper_ForgetOfAnother", "Forget of a socket that another one has taken the place of is ErrTaken, and the other's record stays; to Renew it is missing", forgetOfAnother},
 	{"Keeper_OutlivesItsNode", "a record is there when the node that has saved it is gone", outlivesItsNode},
 }
 
@@ -34,7 +36,7 @@ func (m *logMember) renew(keeper adapter.RecordKeeper, privateIDs ...string) (mi
 	m.Helper()
 	var records []*adapter.Record
 	for _, id := range privateIDs {
-		records = append(records, &adapter.Record{PrivateID: id, Incarnation: "first"})
+		records = append(records, later(id))
 	}
 	m.must("Renew", m.call(func(ctx context.Context) (err error) {
 		missing, err = keeper.Renew(ctx, records)
@@ -65,19 +67,36 @@ func renewKeeps(tr *trial) {
 func renewOfMissing(tr *trial) {
 	const many = 2000
 	m, keeper := tr.node().keeping(tr.namespace(), ample)
+	m.save("kept")
 	m.save("taken")
 	_, err := m.take("taken")
 	m.wants("Take", err, nil)
-	ids := []string{"taken", "日本", "", "a b\r\nc"}
+	ids := []string{"kept", "taken", "日本", "", "a b\r\nc"}
 	for i := range many {
 		ids = append(ids, "id "+strconv.Itoa(i))
 	}
-	m.renew(keeper, ids...)
-	m.renew(keeper)
-	for _, id := range ids[:5] {
+	var want []int
+	for i := range ids[1:] {
+		want = append(want, i+1)
+	}
+	if got := m.renew(keeper, ids...); !slices.Equal(got, want) {
+		tr.Errorf("of %d records %d are missing, want all but the first: %.100v", len(ids), len(got), got)
+	}
+	if got := m.renew(keeper); len(got) > 0 {
+		tr.Errorf("of no records %v are missing", got)
+	}
+	for _, id := range ids[1:5] {
 		_, err := m.take(id)
 		m.wants("Take of "+strconv.Quote(id), err, adapter.ErrNoRecord)
 	}
+	m.wants("Save of what the store has lost", m.saveAs(later("id 1")), nil)
+	_, err = m.take("id 1")
+	m.wants("Take of what was saved again", err, nil)
+}
+
+// later is a record of an incarnation that was saved before.
+func later(privateID string) *adapter.Record {
+	return &adapter.Record{PrivateID: privateID, SocketID: "s", Incarnation: "first"}
 }
 
 func forgetRemoves(tr *trial) {
@@ -92,8 +111,7 @@ func forgetRemoves(tr *trial) {
 		_, err := other.find(id, offset)
 		m.wants("Find after Forget", err, adapter.ErrNoRecord)
 	}
-	late := &adapter.Record{PrivateID: "p", SocketID: "s", Incarnation: "first"}
-	m.wants("Save of what was forgotten", m.saveAs(late), adapter.ErrTaken)
+	m.wants("Save of what was forgotten", m.saveAs(later("p")), adapter.ErrTaken)
 	_, err := other.find("q", offset)
 	m.wants("Find of another record", err, nil)
 }
@@ -101,9 +119,11 @@ func forgetRemoves(tr *trial) {
 // forget ends the check if Forget fails.
 func (m *logMember) forget(keeper adapter.RecordKeeper, privateID string) {
 	m.Helper()
-	m.must("Forget", m.call(func(ctx context.Context) error {
-		return keeper.Forget(ctx, &adapter.Record{PrivateID: privateID, Incarnation: "first"})
-	}))
+	m.must("Forget", m.tryForget(keeper, privateID))
+}
+
+func (m *logMember) tryForget(keeper adapter.RecordKeeper, privateID string) error {
+	return m.call(func(ctx context.Context) error { return keeper.Forget(ctx, later(privateID)) })
 }
 
 func lateSave(tr *trial) {
@@ -113,25 +133,43 @@ func lateSave(tr *trial) {
 	m.save("p")
 	_, err := other.take("p")
 	m.wants("Take", err, nil)
-	late := &adapter.Record{PrivateID: "p", SocketID: "s", Incarnation: "first"}
-	m.wants("Save of what was taken", m.saveAs(late), adapter.ErrTaken)
+	m.wants("Save of what was taken", m.saveAs(later("p")), adapter.ErrTaken)
 	_, err = other.take("p")
 	m.wants("a second Take", err, adapter.ErrNoRecord)
 }
 
 func otherIncarnation(tr *trial) {
-	namespace := tr.namespace()
-	m, _ := tr.node().keeping(namespace, ample)
-	other := tr.node().joinLog(namespace, ample)
-	m.save("p")
-	_, err := other.take("p")
-	m.wants("Take", err, nil)
-	want := &adapter.Record{PrivateID: "p", SocketID: "s", Incarnation: "second", First: true, Rooms: []string{"r"}}
-	m.wants("Save of the second", other.saveAs(want), nil)
-	m.wants("Save of the first", m.saveAs(&adapter.Record{PrivateID: "p", SocketID: "s", Incarnation: "first"}), adapter.ErrTaken)
+	m, _, want := tr.succeeded()
+	m.wants("Save of the first", m.saveAs(later("p")), adapter.ErrTaken)
 	if got, err := m.take("p"); err != nil || !sameRecord(got, want) {
 		tr.Errorf("Take: got %+v and %v, want %+v", got, err, want)
 	}
+}
+
+func forgetOfAnother(tr *trial) {
+	m, keeper, want := tr.succeeded()
+	m.wants("Forget of the first", m.tryForget(keeper, "p"), adapter.ErrTaken)
+	if missing := m.renew(keeper, "p"); !slices.Equal(missing, []int{0}) {
+		tr.Errorf("Renew of the first: %v are missing, want [0]", missing)
+	}
+	if got, err := m.take("p"); err != nil || !sameRecord(got, want) {
+		tr.Errorf("Take: got %+v and %v, want %+v", got, err, want)
+	}
+}
+
+// succeeded returns a node on which a client was, and the record "p" that another
+// node has saved since the client has come to that one.
+func (tr *trial) succeeded() (first *logMember, keeper adapter.RecordKeeper, second *adapter.Record) {
+	tr.Helper()
+	namespace := tr.namespace()
+	first, keeper = tr.node().keeping(namespace, ample)
+	other := tr.node().joinLog(namespace, ample)
+	first.save("p")
+	_, err := other.take("p")
+	first.wants("Take", err, nil)
+	second = &adapter.Record{PrivateID: "p", SocketID: "s", Incarnation: "second", First: true, Rooms: []string{"r"}}
+	first.wants("Save of the second", other.saveAs(second), nil)
+	return first, keeper, second
 }
 
 func outlivesItsNode(tr *trial) {
