@@ -158,6 +158,7 @@ type streamLink struct {
 	news    gosync.Cond
 	queue   []*adapter.Message
 	held    bool // nothing is passed on
+	busy    bool // deliver runs
 	closed  bool
 	running gosync.WaitGroup
 }
@@ -179,10 +180,11 @@ func (l *streamLink) run() {
 			continue
 		}
 		m := l.queue[0]
-		l.queue = l.queue[1:]
+		l.queue, l.busy = l.queue[1:], true
 		l.mu.Unlock()
 		l.deliver(m)
 		l.mu.Lock()
+		l.busy = false
 	}
 }
 
@@ -199,6 +201,37 @@ func (n *streamNode) lag(on bool) {
 		l.news.Broadcast()
 		l.mu.Unlock()
 	}
+}
+
+// drop forgets the deliveries that the node keeps back.
+func (n *streamNode) drop() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for l := range n.links {
+		if l.node == n {
+			l.mu.Lock()
+			l.queue = nil
+			l.mu.Unlock()
+		}
+	}
+}
+
+// idle says whether all that was published has been delivered by the node.
+func (n *streamNode) idle() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for l := range n.links {
+		if l.node != n {
+			continue
+		}
+		l.mu.Lock()
+		busy := l.busy || len(l.queue) > 0
+		l.mu.Unlock()
+		if busy {
+			return false
+		}
+	}
+	return true
 }
 
 func (l *streamLink) Publish(ctx context.Context, m *adapter.Message) error {

@@ -1,0 +1,158 @@
+package server_test
+
+import (
+	"fmt"
+	"slices"
+	gosync "sync"
+	"testing"
+	"time"
+
+	"github.com/roomcast/roomcast/internal/testutil/rawclient"
+	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/server"
+)
+
+// A node that has joined after the client was cut off has delivered nothing yet, and its
+// deliveries begin at an offset of another topic.
+func TestCatchUp_OnANodeThatHasDeliveredNothing(t *testing.T) {
+	servers, urls, ways := streaming(t, 1, server.Options{Recovery: &server.Recovery{}})
+	w := wander(t, urls[0], "/", nil)
+	emit(t, servers[0], 1)
+	w.events(`2["n",1]`)
+	ways[0].kept(t, w.pid, "a record", func(*adapter.Record) bool { return true })
+	w.Close()
+	eventually(t, "the end", func() bool { return len(servers[0].Of("/").Sockets()) == 0 })
+	emit(t, servers[0], 2, 3)
+	way := ways[0].stream.node()
+	late, url := start(t, server.Options{Adapter: way, Recovery: &server.Recovery{}, CloseTimeout: 100 * time.Millisecond})
+	meet(t, append(servers, late))
+	w.recovers(url, `2["n",2]`, `2["n",3]`)
+	emit(t, servers[0], 4)
+	w.events(`2["n",4]`)
+	w.ExpectNothing("/")
+}
+
+// The client knows, or has missed, more than its node has delivered; in between are
+// entries of other topics. However far the node is, each event comes once.
+func TestCatchUp_NodeLagsOnALogOfManyTopics(t *testing.T) {
+	for delivered := range 2 {
+		for _, missed := range []int{0, 2} {
+			t.Run(fmt.Sprintf("%d delivered, %d missed", delivered, missed), func(t *testing.T) {
+				servers, urls, ways := streaming(t, 2, server.Options{Recovery: &server.Recovery{}})
+				w := wander(t, urls[0], "/", nil)
+				if delivered == 0 {
+					ways[1].lag(true)
+				}
+				noise := func() { errs(t, servers[0].Of("/noise").Emit("n")) }
+				noise()
+				emit(t, servers[0], 1)
+				noise()
+				w.events(`2["n",1]`)
+				ways[0].kept(t, w.pid, "a record", func(*adapter.Record) bool { return true })
+				w.Close()
+				eventually(t, "the end", func() bool { return len(servers[0].Of("/").Sockets()) == 0 })
+				var want []string
+				for n := range missed {
+					emit(t, servers[0], 2+n)
+					noise()
+					want = append(want, fmt.Sprintf(`2["n",%d]`, 2+n))
+				}
+				w.Client = rawclient.Dial(t, urls[1], nil)
+				w.Send("0" + w.credentials())
+				eventually(t, "the socket as a receiver", func() bool { return len(servers[1].Of("/").Sockets()) == 1 })
+				emit(t, servers[0], 9)
+				ways[1].lag(false)
+				if got, recovered := w.welcome(); !recovered || !slices.Equal(got, want) {
+					t.Fatalf("recovered: %v, missed %q, want %q", recovered, got, want)
+				}
+				w.events(`2["n",9]`)
+				w.ExpectNothing("/")
+			})
+		}
+	}
+}
+
+// A client whose offset is of an earlier session, in which it has not been for long,
+// gets nothing that was not meant for the socket of its record.
+func TestCatchUp_OffsetFromBeforeTheSession(t *testing.T) {
+	servers, urls, ways := streaming(t, 2, server.Options{Recovery: &server.Recovery{}})
+	w := wander(t, urls[0], "/", nil)
+	emit(t, servers[0], 1)
+	w.events(`2["n",1]`)
+	w.Send("1")
+	eventually(t, "the end", func() bool { return len(servers[0].Of("/").Sockets()) == 0 })
+	emit(t, servers[0], 2)
+	eventually(t, "the delivery", func() bool { return ways[0].idle() })
+	w.Client = rawclient.Dial(t, urls[0], nil)
+	w.enter()
+	ways[0].kept(t, w.pid, "a record", func(*adapter.Record) bool { return true })
+	w.Close()
+	eventually(t, "the end", func() bool { return len(servers[0].Of("/").Sockets()) == 0 })
+	w.recovers(urls[1])
+	emit(t, servers[0], 3)
+	w.events(`2["n",3]`)
+}
+
+// What is behind what the client waits for is not taken for known.
+func TestCatchUp_WhatIsDeliveredInsteadIsNotLost(t *testing.T) {
+	servers, urls, ways := streaming(t, 2, server.Options{Recovery: &server.Recovery{}})
+	w := wander(t, urls[0], "/", nil)
+	ways[1].lag(true)
+	emit(t, servers[0], 1)
+	w.events(`2["n",1]`)
+	ways[0].kept(t, w.pid, "a record", func(*adapter.Record) bool { return true })
+	w.Close()
+	eventually(t, "the end", func() bool { return len(servers[0].Of("/").Sockets()) == 0 })
+	ways[1].drop() // the node never delivers what its client knows
+	w.Client = rawclient.Dial(t, urls[1], nil)
+	w.Send("0" + w.credentials())
+	eventually(t, "the socket as a receiver", func() bool { return len(servers[1].Of("/").Sockets()) == 1 })
+	emit(t, servers[0], 2)
+	ways[1].lag(false)
+	if got, recovered := w.welcome(); !recovered || len(got) > 0 {
+		t.Fatalf("recovered: %v, missed %q", recovered, got)
+	}
+	w.events(`2["n",2]`)
+}
+
+// A node was killed, and all its clients come back at once: each reads the log once, and
+// misses nothing.
+func TestCatchUp_StormReadsTheLogOncePerClient(t *testing.T) {
+	clients := 1000
+	if testing.Short() {
+		clients = 100
+	}
+	servers, urls, ways := streaming(t, 3, server.Options{Recovery: &server.Recovery{}})
+	var all []*wanderer
+	for range clients {
+		all = append(all, wander(t, urls[0], "/", nil))
+	}
+	emit(t, servers[0], 1)
+	for _, w := range all {
+		w.events(`2["n",1]`)
+	}
+	eventually(t, "all records", func() bool { return ways[0].saves.Load() >= int64(clients) })
+	errs(t, servers[0].Shutdown(t.Context()))
+	ways[0].kill()
+	emit(t, servers[1], 2, 3)
+	eventually(t, "the delivery", func() bool { return ways[1].idle() && ways[2].idle() })
+	began := time.Now()
+	var back gosync.WaitGroup
+	slots := make(chan struct{}, 100)
+	for i, w := range all {
+		slots <- struct{}{}
+		back.Go(func() {
+			w.recovers(urls[1+i%2], `2["n",2]`, `2["n",3]`)
+			<-slots
+		})
+	}
+	back.Wait()
+	t.Logf("%d clients were back after %v", clients, time.Since(began))
+	if n := ways[1].reads.Load() + ways[2].reads.Load(); n > int64(clients) {
+		t.Errorf("%d clients have read the log %d times", clients, n)
+	}
+	emit(t, servers[1], 4)
+	for _, w := range all {
+		w.events(`2["n",4]`)
+	}
+}
