@@ -2,6 +2,7 @@
 #
 #   make demo         three nodes and a chat page; needs nothing but Go
 #   make test         all checks and all tests; installs what is missing where it may
+#   make faults       breaks Redis, nodes and networks under load, and writes docs/faults.md
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
@@ -14,7 +15,7 @@ FUZZTIME ?= 10s
 BENCHTIME ?= 1s
 BENCHCOUNT ?= 1
 
-.PHONY: build demo test fmt lint race fuzz-short integration bench tools client
+.PHONY: build demo test fmt lint race fuzz-short integration bench faults tools client
 
 build: client ## bin/node
 	$(GO) build -trimpath -o bin/node ./cmd/node
@@ -73,3 +74,8 @@ fuzz-short:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./...
+
+# Half an hour of faults, against what is promised. ARGS takes --row F1,F3,
+# --adapter streams and --short, which is what the tests run.
+faults:
+	$(GO) run ./test/faults --write docs/faults.md $(ARGS)

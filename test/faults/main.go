@@ -60,7 +60,7 @@ func readOrder() (order, error) {
 	flag.BoolVar(&o.interest, "interest-routing", false, "give pubsub and sharded the option InterestRouting")
 	named := flag.String("row", "", "rows to run, such as F1,F3; empty: all, or with --short those that fit")
 	kinds := flag.String("adapter", "", "adapters to run, such as pubsub,streams; empty: all")
-	flag.StringVar(&o.write, "write", "", "file to write the figures to, as Markdown")
+	flag.StringVar(&o.write, "write", "", "file to write the figures of a whole run to, as Markdown")
 	flag.Parse()
 	o.rows, o.adapters = list(*named), list(*kinds)
 	for _, name := range o.rows {
@@ -95,18 +95,21 @@ func run(ctx context.Context, o order) (passed bool, err error) {
 		if !o.wants(r) {
 			continue
 		}
-		results = append(results, r.tryAll(ctx, o.columns(), sc)...)
+		results = append(results, r.tryAll(ctx, r.columns(o.columns()), sc)...)
 		if ctx.Err() != nil {
 			return false, fmt.Errorf("faults: stopped in row %s", r.name)
 		}
 	}
-	if o.write != "" {
+	if o.write != "" && !o.partial() {
 		if err := os.WriteFile(o.write, document(ctx, results, sc), 0o644); err != nil {
 			return false, fmt.Errorf("faults: %w", err)
 		}
 	}
 	return !slices.ContainsFunc(results, (*result).failed), nil
 }
+
+// partial says that not everything is run.
+func (o order) partial() bool { return o.short || o.rows != nil || o.adapters != nil }
 
 // wants says whether r is to be run.
 func (o order) wants(r row) bool {
@@ -146,7 +149,7 @@ func (r row) tryAll(ctx context.Context, kinds []string, sc scale) []*result {
 
 // try runs a row for one adapter, within the row's limit.
 func (r row) try(ctx context.Context, kind string, sc scale) *result {
-	res := &result{row: r.name, title: r.title, adapter: kind}
+	res := &result{row: r.name, title: r.title, part: r.part, adapter: kind}
 	if reason := r.reasonAgainst(kind); reason != "" {
 		res.inapplicable = reason
 		return res

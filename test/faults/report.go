@@ -12,10 +12,10 @@ import (
 
 // result is what a row found for one adapter.
 type result struct {
-	row, title, adapter string
-	inapplicable        string // why the row was not run, or ""
-	figures             []figure
-	took                time.Duration
+	row, title, part, adapter string
+	inapplicable              string // why the row was not run, or ""
+	figures                   []figure
+	took                      time.Duration
 }
 
 // figure is one measured value, with what was promised of it.
@@ -87,7 +87,11 @@ func (r *result) details() string {
 			texts[i] = "!" + f.text
 		}
 	}
-	return strings.ReplaceAll(strings.Join(texts, "; "), "\n", " ")
+	text := strings.ReplaceAll(strings.Join(texts, "; "), "\n", " ")
+	if r.part != "" {
+		return r.part + ": " + text
+	}
+	return text
 }
 
 // round shortens a time to what matters of it.

@@ -9,43 +9,76 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomcast/roomcast/internal/testutil/rediscluster"
-	"github.com/roomcast/roomcast/internal/testutil/tcpproxy"
 	"github.com/roomcast/roomcast/test/faults/node"
+	"github.com/roomcast/roomcast/test/faults/tally"
 )
 
-// primaryDies is row F3. Streams run it with one replica waited for: then nothing
-// may be lost that was accepted.
+// primaryDies is row F3. With streams a replica is waited for, and there is still
+// one when the other has been promoted.
 func primaryDies(ctx context.Context, s *stage) error {
-	if err := s.watched(ctx); err != nil {
-		return err
-	}
-	if err := s.nodes(func(_ int, c *node.Config) { c.WaitReplicas = 1 }); err != nil {
-		return err
-	}
-	if err := s.clients(ctx, nil); err != nil {
-		return err
-	}
-	s.startLoad(ctx)
-	if err := pause(ctx, s.scale.calm); err != nil {
-		return err
-	}
-	killed := time.Now()
-	old, err := s.sentinel.KillPrimary(ctx)
+	killed, promoted, v, err := s.failOver(ctx, 2, 1)
 	if err != nil {
 		return err
 	}
-	if _, err := s.sentinel.AwaitPrimary(ctx, old); err != nil {
-		return err
-	}
-	promoted := time.Now()
-	s.note("promoted after %s", round(promoted.Sub(killed)))
-	v, err := s.finish(ctx)
-	if err != nil {
-		return err
-	}
-	s.none("disconnected clients", s.crowd.disconnections())
 	s.judgeOutage(v, killed, promoted)
 	return nil
+}
+
+// onlyReplicaIsPromoted is the part of row F3 in which there is one replica.
+func onlyReplicaIsPromoted(ctx context.Context, s *stage) error {
+	killed, promoted, v, err := s.failOver(ctx, 1, 1)
+	if err != nil {
+		return err
+	}
+	s.judgeOutage(v, killed, promoted)
+	return nil
+}
+
+// primaryDiesUnwatched is the part of row F3 in which no replica is waited for:
+// what the promoted one had not got yet is lost, and nothing else.
+func primaryDiesUnwatched(ctx context.Context, s *stage) error {
+	killed, promoted, v, err := s.failOver(ctx, 2, 0)
+	if err != nil {
+		return err
+	}
+	s.atMost("remote delivery back after", tally.Back(s.ledger.Accepted(), s.crowd.logs, promoted, time.Now()), backLimit)
+	s.inOrderOnce(v)
+	s.note("lost with the primary %d of %d due", len(v.Misses), v.Due)
+	s.none("lost before", len(v.Lost(time.Time{}, killed.Add(-time.Second))))
+	s.none("lost that was sent after the kill", len(v.Lost(killed, time.Now())))
+	return nil
+}
+
+// failOver kills a primary under load and waits for the promotion of a replica.
+// Streams wait for so many of the replicas.
+func (s *stage) failOver(ctx context.Context, replicas, waitFor int) (killed, promoted time.Time, v *tally.Verdict, err error) {
+	if err = s.watched(ctx, replicas); err != nil {
+		return killed, promoted, nil, err
+	}
+	if err = s.nodes(func(_ int, c *node.Config) { c.WaitReplicas = waitFor }); err != nil {
+		return killed, promoted, nil, err
+	}
+	if err = s.clients(ctx, nil); err != nil {
+		return killed, promoted, nil, err
+	}
+	s.startLoad(ctx)
+	if err = pause(ctx, s.scale.calm); err != nil {
+		return killed, promoted, nil, err
+	}
+	killed = time.Now()
+	old, err := s.sentinel.KillPrimary(ctx)
+	if err != nil {
+		return killed, promoted, nil, err
+	}
+	if _, err = s.sentinel.AwaitPrimary(ctx, old); err != nil {
+		return killed, promoted, nil, err
+	}
+	promoted = time.Now()
+	s.note("promoted after %s", round(promoted.Sub(killed)))
+	if v, err = s.finish(ctx); err == nil {
+		s.none("disconnected clients", s.crowd.disconnections())
+	}
+	return killed, promoted, v, err
 }
 
 // moveLimit is how soon a channel is subscribed at its new owner.
@@ -129,86 +162,4 @@ func (s *stage) move(ctx context.Context, slot int) error {
 	}
 	next := masters[(slices.Index(masters, owner)+1)%len(masters)]
 	return s.cluster.MoveSlot(ctx, slot, next)
-}
-
-// noticeLimit is how soon a node notices that it cannot reach Redis.
-const noticeLimit = 10 * time.Second
-
-// shortLog is the length of a stream that cannot hold what is written while a node
-// is cut off.
-const shortLog = 200
-
-// nodeIsCutOff is row F5: the first node reaches Redis through a proxy, which
-// swallows everything for a while.
-func nodeIsCutOff(ctx context.Context, s *stage) error {
-	if err := s.single(lasting...); err != nil {
-		return err
-	}
-	if err := s.cutOff(ctx, 0); err != nil || !s.logged() {
-		return err
-	}
-	s.note("and with a stream of %d entries", shortLog)
-	again := newStage(s.adapter, s.scale, s.result)
-	defer again.close()
-	if err := again.single(lasting...); err != nil {
-		return err
-	}
-	return again.cutOff(ctx, shortLog)
-}
-
-// cutOff cuts the first node off. The stream holds maxLen entries, or as many as by
-// default.
-func (s *stage) cutOff(ctx context.Context, maxLen int64) error {
-	proxy, err := s.proxied(s.redis.Addr())
-	if err != nil {
-		return err
-	}
-	err = s.nodes(func(i int, c *node.Config) {
-		c.StreamMaxLen = maxLen
-		if i == 0 {
-			c.Redis.Addrs = []string{proxy.Addr()}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	if err := s.clients(ctx, nil); err != nil {
-		return err
-	}
-	s.startLoad(ctx)
-	if err := pause(ctx, s.scale.calm); err != nil {
-		return err
-	}
-	cut := s.fleet.living()[0]
-	from := time.Now()
-	proxy.Hold(tcpproxy.Both)
-	noticed, _ := within(ctx, s.scale.cut, func() bool {
-		state, err := s.fleet.state(ctx, cut)
-		return err == nil && state.Bus == "degraded"
-	})
-	s.atMost("noticed after", noticed, noticeLimit)
-	if err := pause(ctx, max(0, s.scale.cut-time.Since(from))); err != nil {
-		return err
-	}
-	healed := time.Now()
-	if err := proxy.Resume(); err != nil {
-		return err
-	}
-	v, err := s.finish(ctx)
-	if err != nil {
-		return err
-	}
-	s.none("disconnected clients", s.crowd.disconnections())
-	if maxLen == 0 {
-		s.judgeOutage(v, from, healed)
-		return nil
-	}
-	state, err := s.fleet.state(ctx, cut)
-	if err != nil {
-		return err
-	}
-	s.holds(state.LogGaps == 1, "gaps noticed %d (1)", state.LogGaps)
-	s.none("lost after it", len(v.Lost(healed.Add(backLimit), time.Now())))
-	s.inOrderOnce(v)
-	return nil
 }

@@ -48,9 +48,8 @@ func redisRestarts(ctx context.Context, s *stage) error {
 	s.judgeOutage(v, killed, accepts)
 	if !s.logged() {
 		s.judgeLocalTimes(killed, accepts)
-		return nil
 	}
-	return s.emptyStream(ctx)
+	return nil
 }
 
 // judgeOutage adds what was lost by an outage, and when messages crossed again.
@@ -156,43 +155,6 @@ func (s *stage) awaitSubscriptions(ctx context.Context, want map[string]int64) {
 		return true
 	})
 	s.holds(ok && took <= backLimit, "all %d channels subscribed after %s (≤ %s)", len(want), round(took), round(backLimit))
-}
-
-// emptyStream is the second part of row F1 for streams: the same Redis comes back
-// without its data.
-func (s *stage) emptyStream(ctx context.Context) error {
-	before, err := s.states(ctx)
-	if err != nil {
-		return err
-	}
-	client := s.place().Client()
-	defer client.Close()
-	if err := client.FlushAll(ctx).Err(); err != nil {
-		return err
-	}
-	s.redis.Kill()
-	if err := s.redis.Restart(); err != nil {
-		return err
-	}
-	accepts := time.Now()
-	s.startLoad(ctx)
-	v, err := s.finish(ctx)
-	if err != nil {
-		return err
-	}
-	after, err := s.states(ctx)
-	if err != nil {
-		return err
-	}
-	noticed := 0
-	for i := range after {
-		if after[i].LogResets == before[i].LogResets+1 {
-			noticed++
-		}
-	}
-	s.holds(noticed == len(after), "empty stream noticed once by %d of %d nodes", noticed, len(after))
-	s.none("lost after it", len(v.Lost(accepts.Add(backLimit), time.Now())))
-	return nil
 }
 
 // redisComesLater is row F2.

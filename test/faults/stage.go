@@ -77,11 +77,10 @@ func (s *stage) clustered(ctx context.Context) error {
 	return err
 }
 
-// watched starts a Redis with two replicas and sentinels: when one of them is
-// dead, there is still a replica of the other.
-func (s *stage) watched(ctx context.Context) error {
+// watched starts a Redis with replicas and sentinels.
+func (s *stage) watched(ctx context.Context, replicas int) error {
 	var err error
-	if s.sentinel, err = redissentinel.Launch(ctx, 2); err == nil {
+	if s.sentinel, err = redissentinel.Launch(ctx, replicas); err == nil {
 		s.closers = append(s.closers, s.sentinel.Close)
 	}
 	return err

@@ -74,7 +74,7 @@ func New(config Config) *Client {
 // Run connects, and connects again whenever the connection is lost, until ctx
 // ends.
 func (c *Client) Run(ctx context.Context) {
-	stop := context.AfterFunc(ctx, c.drop)
+	stop := context.AfterFunc(ctx, c.Drop)
 	defer stop()
 	for ctx.Err() == nil {
 		place, ok := c.config.Place()
@@ -140,8 +140,8 @@ func (c *Client) HasOffset() bool {
 // Stall stops reading, for good.
 func (c *Client) Stall() { c.stalled.Store(true) }
 
-// drop closes the connection.
-func (c *Client) drop() {
+// Drop closes the connection as a network does; Run connects again.
+func (c *Client) Drop() {
 	c.mu.Lock()
 	w := c.wire
 	c.mu.Unlock()

@@ -44,7 +44,7 @@ func (c *Client) join(ctx context.Context, w *wire, place Place) error {
 	c.wire = w
 	own := credentials{Room: c.config.Log.Room, Private: c.private, Offset: c.offset}
 	c.mu.Unlock()
-	if ctx.Err() != nil { // drop has come too early for this connection
+	if ctx.Err() != nil { // Drop has come too early for this connection
 		return context.Cause(ctx)
 	}
 	if open, err := w.read(); err != nil || !bytes.HasPrefix(open, []byte("0{")) {
