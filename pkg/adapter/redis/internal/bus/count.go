@@ -34,6 +34,9 @@ func (b *Bus) Subscribers(ctx context.Context, channel string) (int, error) {
 		}
 		select {
 		case a := <-answer:
+			if _, err := b.config.Health.Check(); a.err != nil && errors.Is(err, adapter.ErrDegraded) {
+				return 0, err // which says more than that this connection has failed
+			}
 			return a.subscribers, a.err
 		case <-changed:
 		case <-ctx.Done():

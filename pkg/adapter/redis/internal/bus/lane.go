@@ -103,7 +103,15 @@ func (l *lane) listen(ctx context.Context) {
 
 // Receive takes what arrives on the probe's channel.
 func (l *lane) Receive(a Arrival) {
-	if !l.pulse.echo(a.Channel, a.Payload) || !l.table.whole() {
+	genuine, proof := l.pulse.echo(a.Channel, a.Payload)
+	switch {
+	case !genuine && l.pulse.key != nil:
+		l.health.Drop(Unsigned, 1)
+		return
+	case !genuine:
+		l.health.Drop(Malformed, 1)
+		return
+	case !proof || !l.table.whole():
 		return
 	}
 	l.backoff.reset()

@@ -185,7 +185,7 @@ func TestLane_DemotedMasterIsNoticed(t *testing.T) {
 	admin := plain(old.Addr())
 	defer admin.Close()
 	host, port, _ := net.SplitHostPort(next.Addr())
-	if err := admin.SlaveOf(t.Context(), host, port).Err(); err != nil {
+	if err := admin.ReplicaOf(t.Context(), host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
 	demoted := time.Now()
@@ -281,6 +281,21 @@ func TestLane_FollowsSentinels(t *testing.T) {
 				t.Error("want at most 2s")
 			}
 		})
+	}
+}
+
+func TestLane_GarbageOnTheProbesChannelIsCounted(t *testing.T) {
+	t.Parallel()
+	for reason, key := range map[string][]byte{"malformed": nil, "unsigned": []byte("0123456789abcdef")} {
+		server := redisserver.Start(t)
+		n := start(t, plain(server.Addr()), Config{Key: key})
+		n.await(t)
+		for _, text := range []string{"", "garbage", "1.1.1", "99.1", "1.-1"} {
+			if err := n.client.Publish(t.Context(), n.lane("").table.probeName(), text).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, "counting", func() bool { return n.health.Status().Dropped[reason] == 5 })
 	}
 }
 

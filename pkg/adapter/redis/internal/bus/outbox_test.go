@@ -103,7 +103,7 @@ func TestOutbox_RefusedMessagesComeBeforeLaterOnes(t *testing.T) {
 	if got := bodies(y.take()); got != "2 3 4" {
 		t.Errorf("got %q, want 2 3 4", got)
 	}
-	if x.queue != nil && len(x.queue) > 0 || b.Waiting() != 3 {
+	if len(x.queue) > 0 || b.Waiting() != 3 {
 		t.Errorf("%d messages wait", b.Waiting())
 	}
 }

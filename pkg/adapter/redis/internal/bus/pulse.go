@@ -60,12 +60,13 @@ func (p *pulse) signature(channel, text string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// echo takes what has come back on channel and says whether it proves anything.
-func (p *pulse) echo(channel, text string) bool {
+// echo takes what has come back on channel. Genuine says that it is a probe of this
+// lane's, proof that it is one that counts.
+func (p *pulse) echo(channel, text string) (genuine, proof bool) {
 	if p.key != nil {
 		i := strings.LastIndexByte(text, '.')
 		if i < 0 || !hmac.Equal([]byte(text[i+1:]), []byte(p.signature(channel, text[:i]))) {
-			return false
+			return false, false
 		}
 		text = text[:i]
 	}
@@ -74,12 +75,15 @@ func (p *pulse) echo(channel, text string) bool {
 	sent, err2 := strconv.ParseInt(second, 10, 64)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err1 != nil || err2 != nil || serial != p.serial || sent <= p.last || sent > p.now() {
-		return false
+	switch {
+	case err1 != nil || err2 != nil || sent <= 0 || serial > p.serial || serial == p.serial && sent > p.now():
+		return false, false
+	case serial < p.serial || sent <= p.last:
+		return true, false
 	}
 	p.last = sent
 	p.proven, p.echoed, p.pending = p.begun.Add(time.Duration(sent-1)), time.Now(), 0
-	return true
+	return true, true
 }
 
 // void makes the probes that are under way prove nothing.

@@ -21,12 +21,19 @@ func TestPulse_OnlyProbesOfThisConnectionCountOnceAndInOrder(t *testing.T) {
 		if d, taken := p.silence(); d != 3*time.Second || taken != 1 {
 			t.Errorf("silent for %v with %d taken, want 3s and 1", d, taken)
 		}
-		for text, want := range map[string]bool{"": false, "1": false, "1.": false, "x.1": false, "1.x": false, "1.-5": false, "1.99999999999999": false, "2.5": false} {
-			if p.echo("c", text) != want {
+		for _, text := range []string{"", "1", "1.", "x.1", "1.x", "1.-5", "1.0", "1.99999999999999", "2.5"} {
+			if genuine, proof := p.echo("c", text); genuine || proof {
 				t.Errorf("%q was taken for a probe", text)
 			}
 		}
-		if !p.echo("c", second) || p.echo("c", second) || p.echo("c", first) {
+		counts := func(text string) bool {
+			genuine, proof := p.echo("c", text)
+			if !genuine {
+				t.Errorf("%q was not taken for a probe", text)
+			}
+			return proof
+		}
+		if !counts(second) || counts(second) || counts(first) {
 			t.Error("a probe counts twice, or late, or not at all")
 		}
 		if d, taken := p.silence(); d != 0 || taken != 0 || !p.provenAt().Equal(sent) {
@@ -34,12 +41,12 @@ func TestPulse_OnlyProbesOfThisConnectionCountOnceAndInOrder(t *testing.T) {
 		}
 		third := probe()
 		p.begin()
-		if p.echo("c", third) || !p.provenAt().Equal(sent) {
+		if counts(third) || !p.provenAt().Equal(sent) {
 			t.Error("a probe of another connection counts")
 		}
 		fourth := probe()
 		p.void()
-		if p.echo("c", fourth) {
+		if counts(fourth) {
 			t.Error("a void probe counts")
 		}
 	})
@@ -50,13 +57,17 @@ func TestPulse_WithAKeyOnlySignedProbesCount(t *testing.T) {
 	for _, one := range []*pulse{p, other, none} {
 		one.begin()
 	}
-	if p.echo("c", string(other.append(nil, "c"))) || p.echo("c", string(none.append(nil, "c"))) {
+	counts := func(text string) bool {
+		genuine, proof := p.echo("c", text)
+		return genuine && proof
+	}
+	if counts(string(other.append(nil, "c"))) || counts(string(none.append(nil, "c"))) {
 		t.Error("a probe with another signature, or none, counts")
 	}
-	if p.echo("c", string(p.append(nil, "d"))) {
+	if counts(string(p.append(nil, "d"))) {
 		t.Error("a probe of another channel counts")
 	}
-	if !p.echo("c", string(p.append(nil, "c"))) {
+	if !counts(string(p.append(nil, "c"))) {
 		t.Error("a signed probe does not count")
 	}
 }
@@ -68,7 +79,7 @@ func FuzzPulse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		p := &pulse{key: []byte("0123456789abcdef")}
 		p.begin()
-		if p.echo("c", text) {
+		if genuine, _ := p.echo("c", text); genuine {
 			t.Errorf("%q is signed", text)
 		}
 	})
