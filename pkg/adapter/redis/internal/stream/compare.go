@@ -9,7 +9,7 @@ import (
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
-// scanCount is how many entries are read at once where nobody waits for each.
+// scanCount is how many entries are read at once, at most, where nobody waits for each.
 const scanCount = 1000
 
 // compare finds out whether the stream still is what the position belongs to, and puts
@@ -99,7 +99,8 @@ func (r *reader) missing(missed uint64) adapter.Gap {
 func (r *reader) rollback(ctx context.Context, s *session) error {
 	read, oldest := r.ring.all(), r.ring.first()
 	for last := maxID; ; {
-		c := newCommand(ctx, "xrevrange", r.Name, last.String(), "-", "count", scanCount)
+		count := r.pace.count(scanCount)
+		c := newCommand(ctx, "xrevrange", r.Name, last.String(), "-", "count", count)
 		if err := s.run(ctx, c); err != nil {
 			return fmt.Errorf("stream: find the newest known entry of %q: %w", r.Name, err)
 		}
@@ -114,7 +115,7 @@ func (r *reader) rollback(ctx context.Context, s *session) error {
 				return nil
 			}
 		}
-		if len(entries) < scanCount || entries[len(entries)-1].at.before(oldest) {
+		if len(entries) < count || entries[len(entries)-1].at.before(oldest) {
 			r.restart()
 			return nil
 		}

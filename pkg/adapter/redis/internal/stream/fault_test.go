@@ -643,3 +643,47 @@ func TestFault_MissingRightIsSaid(t *testing.T) {
 	}
 	eventually(t, "writing", func() bool { return a.Flush(t.Context()) == nil })
 }
+
+func TestFault_LargeEntriesComeInSmallReplies(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, startRedis(t).Addr())
+	a := open(t, client, func(c *Config) { c.QueueBytes = 64 << 20 })
+	a.listen()
+	large := strings.Repeat("x", 1<<20)
+	const count = 24
+	for range count {
+		a.append(large)
+	}
+	heard := a.await(count)
+	if asked := a.pace.count(a.ReadCount); asked > 8 {
+		t.Errorf("asks for %d entries of a megabyte at once", asked)
+	}
+	if got, err := a.readAll(heard[0].ID); err != nil || len(got) != count-1 {
+		t.Errorf("recovered %d of %d, %v", len(got), count-1, err)
+	}
+	for i := range 50 {
+		a.append(fmt.Sprint(i))
+	}
+	a.await(count + 50)
+}
+
+func TestFault_IdleWriterIsReadyAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	a := open(t, newClient(t, server.Addr()))
+	a.listen()
+	a.append("0")
+	a.await(1)
+	server.Restart()
+	eventually(t, "noticing", func() bool { return !a.part.isUp() })
+	eventually(t, "coming back", a.part.isUp)
+	var before int
+	a.part.look(func() { before = a.part.changes })
+	a.append("1")
+	a.await(2)
+	a.part.look(func() {
+		if a.part.changes != before {
+			t.Errorf("the first entry after the outage found a dead connection: %v", a.part.cause)
+		}
+	})
+}

@@ -8,25 +8,32 @@ import (
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
-// between reads at most count genuine entries behind after, and says behind which place
-// to go on; more says whether there may be others.
-func (l *Log) between(ctx context.Context, c commander, after id, count int) (entries []record, last id, more bool, err error) {
-	cmd := newCommand(ctx, "xrange", l.Name, after.next().String(), "+", "count", count)
+// slice reads count entries from one place on. more says whether there may be others
+// behind them.
+func (l *Log) slice(ctx context.Context, c commander, from id, count int) (entries []record, more bool, err error) {
+	cmd := newCommand(ctx, "xrange", l.Name, from.String(), "+", "count", count)
 	if err := c.run(ctx, cmd); err != nil {
-		return nil, after, false, err
+		if ctx.Err() == nil {
+			l.pace.failed()
+		}
+		return nil, false, err
 	}
 	reply := cmd.reply()
 	entries = reply.records()
-	if err := reply.wrap("read the log"); err != nil {
-		return nil, after, false, err
-	}
-	more = len(entries) == count
+	l.pace.had(len(entries), len(cmd.Val()))
+	return entries, len(entries) == count, reply.wrap("read the log")
+}
+
+// scan reads genuine entries behind after, as many as are worth a round trip, and says
+// behind which place to go on; more says whether there may be others.
+func (l *Log) scan(ctx context.Context, c commander, after id) (entries []record, last id, more bool, err error) {
+	entries, more, err = l.slice(ctx, c, after.next(), l.pace.count(scanCount))
 	last = after
 	if len(entries) > 0 {
 		last = entries[len(entries)-1].at
 	}
 	entries, _, _ = l.genuine(entries)
-	return entries, last, more, nil
+	return entries, last, more, err
 }
 
 // caller is a commander that returns with the context of the call.
@@ -107,16 +114,10 @@ func (l *Log) read(ctx context.Context, at id, topic string, yield func(*Entry, 
 	for first := true; ; first = false {
 		// Each batch begins with the last entry of the one before: if that is gone,
 		// so may be others.
-		cmd := newCommand(ctx, "xrange", l.Name, at.String(), "+", "count", l.ReadCount+1)
-		if err := l.call(ctx, cmd); err != nil {
+		entries, more, err := l.slice(ctx, caller{l}, at, l.pace.count(l.ReadCount)+1)
+		if err != nil {
 			return degraded(ctx, err)
 		}
-		reply := cmd.reply()
-		entries := reply.records()
-		if err := reply.wrap("read the log"); err != nil {
-			return degraded(ctx, err)
-		}
-		more := len(entries) == int(l.ReadCount)+1
 		switch {
 		case len(entries) > 0 && entries[0].at == at:
 			entries = entries[1:]
@@ -160,7 +161,7 @@ func (l *Log) catchUp(ctx context.Context, at id) error {
 	}
 	for l.behind(at) {
 		from := l.index.reach()
-		entries, last, more, err := l.between(ctx, caller{l}, from, scanCount)
+		entries, last, more, err := l.scan(ctx, caller{l}, from)
 		if err != nil {
 			return err
 		}

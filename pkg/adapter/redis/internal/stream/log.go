@@ -18,6 +18,7 @@ type Log struct {
 	writer    *writer
 	reader    *reader
 	index     *index
+	pace      pace
 	scanning  chan struct{} // holds a token while the log is scanned
 	reads     chan struct{} // holds a token for each running Read
 

@@ -124,6 +124,7 @@ func (r *reader) run(ctx context.Context) {
 			}
 			r.place.forget(ctx)
 			r.condition.fails(reading, err)
+			r.writer.renew()
 			pause(ctx, wait.next())
 		}
 	}
@@ -163,7 +164,8 @@ var errElsewhere = errors.New("stream: what is written does not arrive")
 // read waits for entries and passes them on.
 func (r *reader) read(ctx context.Context, s *session) error {
 	at := r.at()
-	entries, inclusive, err := r.fetch(ctx, s, at)
+	count := r.pace.count(r.ReadCount)
+	entries, inclusive, err := r.fetch(ctx, s, at, count)
 	if err != nil {
 		return fmt.Errorf("stream: read %q: %w", r.Name, err)
 	}
@@ -177,7 +179,7 @@ func (r *reader) read(ctx context.Context, s *session) error {
 		}
 		entries = entries[1:]
 	}
-	full := len(entries) == int(r.ReadCount)
+	full := len(entries) == count
 	if full && !inclusive && !r.trusted {
 		there, err := r.exists(ctx, s, at)
 		if err != nil {
@@ -192,20 +194,23 @@ func (r *reader) read(ctx context.Context, s *session) error {
 	return nil
 }
 
-// fetch reads what follows at. Behind a full read it begins with the entry at that
-// place: if that is gone, so may be others that were not read.
-func (r *reader) fetch(ctx context.Context, s *session, at id) (entries []record, inclusive bool, err error) {
+// fetch reads count entries behind at. Behind a full read it begins with the entry at
+// that place: if that is gone, so may be others that were not read.
+func (r *reader) fetch(ctx context.Context, s *session, at id, count int) (entries []record, inclusive bool, err error) {
 	inclusive = r.full && !r.trusted && at != id{}
-	from, count := at, r.ReadCount
+	from := at
 	if inclusive {
-		from, count = at.previous(), count+1
+		from = at.previous()
+		count++
 	}
 	c := newCommand(ctx, "xread", "count", count, "block", r.Block.Milliseconds(), "streams", r.Name, from.String())
 	if err := s.run(ctx, c); err != nil {
+		r.pace.failed()
 		return nil, inclusive, err
 	}
 	reply := c.reply()
 	entries = reply.xread()
+	r.pace.had(len(entries), len(c.Val()))
 	return entries, inclusive, reply.err
 }
 

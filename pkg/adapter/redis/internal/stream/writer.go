@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -22,6 +23,7 @@ type writer struct {
 	*Log
 	name  string // of this writer, in the entries
 	queue *queue
+	stale atomic.Bool // the session may be dead
 
 	// What follows belongs to the goroutine.
 	session *session
@@ -117,9 +119,19 @@ func (w *writer) idle(ctx context.Context) {
 	}
 }
 
+// renew makes the writer connect again before it writes: the reader has lost its
+// connection, so that of a writer that had nothing to write may be gone as well.
+func (w *writer) renew() {
+	w.stale.Store(true)
+	signal(w.queue.wake)
+}
+
 // step connects if need be and writes all that may be written. Without an error
 // Redis has answered.
 func (w *writer) step(ctx context.Context) error {
+	if w.stale.Swap(false) {
+		w.disconnect()
+	}
 	if err := w.connect(ctx); err != nil {
 		return err
 	}
@@ -248,7 +260,7 @@ func (w *writer) check(ctx context.Context) error {
 	for after, more := w.floor, true; more && found < w.sent; {
 		var entries []record
 		var err error
-		if entries, after, more, err = w.between(ctx, w.session, after, scanCount); err != nil {
+		if entries, after, more, err = w.scan(ctx, w.session, after); err != nil {
 			return fmt.Errorf("stream: look up what was written: %w", err)
 		}
 		for i := range entries {
