@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/stream"
@@ -98,16 +97,11 @@ func (l *recoveryLink) Renew(ctx context.Context, records []*adapter.Record) (mi
 	if err := l.reachable(ctx); err != nil {
 		return nil, l.wrap("renew records", err)
 	}
-	keys := make([]string, len(records))
+	owned := make([]stream.Owned, len(records))
 	for i, r := range records {
-		keys[i] = l.recordKey(r.PrivateID)
+		owned[i] = stream.Owned{Key: l.recordKey(r.PrivateID), Prefix: wire.RecordPrefix(r.Incarnation)}
 	}
-	lost, err := l.streams.records.Renew(ctx, keys, l.retention.Window)
-	for i, key := range keys {
-		if slices.Contains(lost, key) {
-			missing = append(missing, i)
-		}
-	}
+	missing, err = l.streams.records.Keep(ctx, owned, l.retention.Window)
 	return missing, l.wrap("renew records", err)
 }
 
