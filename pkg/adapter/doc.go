@@ -48,9 +48,10 @@
 // # Order
 //
 // A sender's messages on a topic arrive in the order in which they were published,
-// whatever they are and whoever they are for. A backend with several ways that are
-// not one, such as the channels of a Redis Cluster, keeps that order among the
-// messages of one kind and action, to the same rooms and node, and says so.
+// whatever they are and whoever they are for; only with a log may what is for one
+// node be overtaken by what is for all. A backend with several ways that are not one,
+// such as the channels of a Redis Cluster, keeps that order among the messages of one
+// kind and action, to the same rooms and node, and says so.
 //
 // Delivery is at most once: an adapter does not repeat what may have arrived, and
 // what is published while the backend is away may be lost.

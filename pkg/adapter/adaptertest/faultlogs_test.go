@@ -130,9 +130,16 @@ var recoveryFaults = map[string]func() fault{
 		}
 	}),
 	"Keeper_OutlivesItsNode": onLog(func(l *fixtureLog) {
-		closeThis := l.close
+		var own []*adapter.Record
+		save, closeThis := l.save, l.close
+		l.save = func(ctx context.Context, r *adapter.Record) error {
+			own = append(own, r)
+			return save(ctx, r)
+		}
 		l.close = func(ctx context.Context) error {
-			_ = l.forget(ctx, &adapter.Record{PrivateID: "p", Incarnation: "first"})
+			for _, r := range own {
+				_ = l.forget(ctx, r)
+			}
 			return closeThis(ctx)
 		}
 	}),

@@ -32,11 +32,11 @@ func (n *node) keeping(namespace string, r adapter.Retention) (*logMember, adapt
 }
 
 // renew ends the check if Renew fails, and returns what is missing.
-func (m *logMember) renew(keeper adapter.RecordKeeper, privateIDs ...string) (missing []int) {
+func (m *logMember) renew(keeper adapter.RecordKeeper, names ...string) (missing []int) {
 	m.Helper()
 	var records []*adapter.Record
-	for _, id := range privateIDs {
-		records = append(records, later(id))
+	for _, name := range names {
+		records = append(records, later(m.secret(name)))
 	}
 	m.must("Renew", m.call(func(ctx context.Context) (err error) {
 		missing, err = keeper.Renew(ctx, records)
@@ -80,7 +80,7 @@ func renewOfMissing(tr *trial) {
 		want = append(want, i+1)
 	}
 	if got := m.renew(keeper, ids...); !slices.Equal(got, want) {
-		tr.Errorf("of %d records %d are missing, want all but the first: %.100v", len(ids), len(got), got)
+		tr.Errorf("of %d records %d are missing, want all but the first, and they begin with %v", len(ids), len(got), got[:min(len(got), 3)])
 	}
 	if got := m.renew(keeper); len(got) > 0 {
 		tr.Errorf("of no records %v are missing", got)
@@ -117,13 +117,13 @@ func forgetRemoves(tr *trial) {
 }
 
 // forget ends the check if Forget fails.
-func (m *logMember) forget(keeper adapter.RecordKeeper, privateID string) {
+func (m *logMember) forget(keeper adapter.RecordKeeper, name string) {
 	m.Helper()
-	m.must("Forget", m.tryForget(keeper, privateID))
+	m.must("Forget", m.tryForget(keeper, name))
 }
 
-func (m *logMember) tryForget(keeper adapter.RecordKeeper, privateID string) error {
-	return m.call(func(ctx context.Context) error { return keeper.Forget(ctx, later(privateID)) })
+func (m *logMember) tryForget(keeper adapter.RecordKeeper, name string) error {
+	return m.call(func(ctx context.Context) error { return keeper.Forget(ctx, later(m.secret(name))) })
 }
 
 func lateSave(tr *trial) {

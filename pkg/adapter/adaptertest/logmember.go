@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -96,30 +97,46 @@ func (m *logMember) wantGap(offset string) {
 	}
 }
 
+// secret returns the private session id that a check calls by name: the backend is
+// shared, and such ids are never used again.
+func (m *logMember) secret(name string) string { return name + m.run }
+
+// named returns r as a check knows it.
+func (m *logMember) named(r *adapter.Record) *adapter.Record {
+	if r == nil {
+		return nil
+	}
+	known := *r
+	known.PrivateID = strings.TrimSuffix(r.PrivateID, m.run)
+	return &known
+}
+
 // save keeps a first record of that private session id.
-func (m *logMember) save(privateID string) {
+func (m *logMember) save(name string) {
 	m.Helper()
-	m.must("Save", m.saveAs(&adapter.Record{PrivateID: privateID, SocketID: "s", Incarnation: "first", First: true}))
+	m.must("Save", m.saveAs(&adapter.Record{PrivateID: name, SocketID: "s", Incarnation: "first", First: true}))
 }
 
 func (m *logMember) saveAs(r *adapter.Record) error {
-	return m.call(func(ctx context.Context) error { return m.log.Save(ctx, r) })
+	saved := *r
+	saved.PrivateID = m.secret(r.PrivateID)
+	return m.call(func(ctx context.Context) error { return m.log.Save(ctx, &saved) })
 }
 
-func (m *logMember) find(privateID, offset string) (r *adapter.Record, err error) {
+func (m *logMember) find(name, offset string) (r *adapter.Record, err error) {
 	err = m.call(func(ctx context.Context) (err error) {
-		r, err = m.log.Find(ctx, privateID, offset)
+		r, err = m.log.Find(ctx, m.secret(name), offset)
 		return err
 	})
-	return r, err
+	return m.named(r), err
 }
 
-func (m *logMember) take(privateID string) (r *adapter.Record, err error) {
+func (m *logMember) take(name string) (r *adapter.Record, err error) {
 	err = m.call(func(ctx context.Context) (err error) {
-		r, err = m.log.Take(ctx, privateID)
+		r, err = m.log.Take(ctx, m.secret(name))
 		return err
 	})
-	return r, err
+	return m.named(r), err
 }
 
 // wants fails the check unless err is want.

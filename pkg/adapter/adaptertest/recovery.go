@@ -213,9 +213,9 @@ func strangeOffset(tr *trial) {
 
 // wantPlaceOrGap fails the check unless the log does not know a foreign offset, or
 // knows whether its only broadcast follows that.
-func (m *logMember) wantPlaceOrGap(foreign, privateID, offset string, number uint32) {
+func (m *logMember) wantPlaceOrGap(foreign, record, offset string, number uint32) {
 	m.Helper()
-	_, err := m.find(privateID, foreign)
+	_, err := m.find(record, foreign)
 	if errors.Is(err, adapter.ErrNoOffset) {
 		m.wantGap(foreign)
 		return

@@ -28,11 +28,12 @@ var errStuck = errors.New("the call did not return")
 type trial struct {
 	testing.TB
 	config Config
+	run    string // a text that no other run has
 	calls  sync.WaitGroup
 }
 
 func newTrial(t testing.TB, c Config) *trial {
-	tr := &trial{TB: t, config: c}
+	tr := &trial{TB: t, config: c, run: "-" + rand.Text()}
 	t.Cleanup(func() {
 		if !t.Failed() { // a broken adapter may hold a call for good
 			tr.calls.Wait()
