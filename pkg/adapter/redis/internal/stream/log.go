@@ -72,6 +72,11 @@ func (l *Log) start(f func()) error {
 // call sends commands through the client's pool. go-redis waits for replies as long
 // as its own limits say, so the wait is the log's, and call returns with ctx.
 func (l *Log) call(ctx context.Context, commands ...command) error {
+	away := func() bool { return l.condition.why() != nil }
+	return redial(ctx, away, func() error { return l.callOnce(ctx, commands...) })
+}
+
+func (l *Log) callOnce(ctx context.Context, commands ...command) error {
 	done := make(chan error, 1)
 	if err := l.start(func() { done <- l.place.run(l.ctx, commands...) }); err != nil {
 		return err

@@ -47,7 +47,7 @@ func (r Records) Save(ctx context.Context, key, value, prefix string, first bool
 	if first {
 		flag = "1"
 	}
-	kept, err := saveScript.Run(ctx, r.Client, []string{key}, value, prefix, flag, milliseconds(window)).Int()
+	kept, err := r.run(ctx, saveScript, key, value, prefix, flag, milliseconds(window)).Int()
 	if err != nil {
 		return failed("save", err)
 	}
@@ -59,7 +59,11 @@ func (r Records) Save(ctx context.Context, key, value, prefix string, first bool
 
 // Find returns the value of key. It fails with ErrNoRecord.
 func (r Records) Find(ctx context.Context, key string) (string, error) {
-	value, err := r.Client.Get(ctx, key).Result()
+	var value string
+	err := redial(ctx, unknown, func() (err error) {
+		value, err = r.Client.Get(ctx, key).Result()
+		return err
+	})
 	if err != nil {
 		return "", failed("find", err)
 	}
@@ -72,31 +76,8 @@ func (r Records) Find(ctx context.Context, key string) (string, error) {
 // Take returns the value of key, which at most one call does, until it is saved again.
 // It fails with ErrNoRecord. For window the place of the record stays marked as empty.
 func (r Records) Take(ctx context.Context, key string, window time.Duration) (string, error) {
-	value, err := takeScript.Run(ctx, r.Client, []string{key}, milliseconds(window)).Text()
+	value, err := r.run(ctx, takeScript, key, milliseconds(window)).Text()
 	return value, failed("take", err)
-}
-
-// Renew keeps what is under keys for another window, in few round trips, and returns
-// those keys under which there is nothing.
-func (r Records) Renew(ctx context.Context, keys []string, window time.Duration) (missing []string, err error) {
-	for len(keys) > 0 {
-		n := min(renewCount, len(keys))
-		pipe := r.Client.Pipeline()
-		renewed := make([]*goredis.BoolCmd, n)
-		for i, key := range keys[:n] {
-			renewed[i] = pipe.PExpire(ctx, key, max(window, time.Millisecond))
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return missing, failed("renew", err)
-		}
-		for i, key := range keys[:n] {
-			if !renewed[i].Val() {
-				missing = append(missing, key)
-			}
-		}
-		keys = keys[n:]
-	}
-	return missing, nil
 }
 
 // Owned is a record and its owner.
@@ -112,13 +93,8 @@ type Owned struct {
 func (r Records) Keep(ctx context.Context, records []Owned, window time.Duration) (missing []int, err error) {
 	for from := 0; from < len(records); from += renewCount {
 		batch := records[from:min(from+renewCount, len(records))]
-		pipe := r.Client.Pipeline()
-		held := make([]*goredis.StringCmd, len(batch))
-		for i, o := range batch {
-			held[i] = pipe.GetRange(ctx, o.Key, 0, int64(len(o.Prefix))-1)
-			pipe.PExpire(ctx, o.Key, max(window, time.Millisecond))
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
+		held, err := r.renew(ctx, batch, window)
+		if err != nil {
 			return missing, failed("renew", err)
 		}
 		for i, o := range batch {
@@ -130,15 +106,40 @@ func (r Records) Keep(ctx context.Context, records []Owned, window time.Duration
 	return missing, nil
 }
 
+// renew is one round trip of Keep. It returns what the values begin with. Another
+// owner's record lives longer by it as well, which is no harm.
+func (r Records) renew(ctx context.Context, batch []Owned, window time.Duration) (held []*goredis.StringCmd, err error) {
+	err = redial(ctx, unknown, func() error {
+		pipe := r.Client.Pipeline()
+		held = held[:0]
+		for _, o := range batch {
+			held = append(held, pipe.GetRange(ctx, o.Key, 0, int64(len(o.Prefix))-1))
+			pipe.PExpire(ctx, o.Key, max(window, time.Millisecond))
+		}
+		_, err := pipe.Exec(ctx)
+		return err
+	})
+	return held, err
+}
+
 // Forget removes the value of key, and keeps its owner from saving one later than this:
 // for window the place of the record stays marked as empty. It fails with ErrTaken if the
 // value is another owner's.
 func (r Records) Forget(ctx context.Context, key, prefix string, window time.Duration) error {
-	forgotten, err := forgetScript.Run(ctx, r.Client, []string{key}, prefix, milliseconds(window)).Int()
+	forgotten, err := r.run(ctx, forgetScript, key, prefix, milliseconds(window)).Int()
 	if err == nil && forgotten == 0 {
 		return adapter.ErrTaken
 	}
 	return failed("forget", err)
+}
+
+// run runs a script for one record.
+func (r Records) run(ctx context.Context, script *goredis.Script, key string, args ...any) (answer *goredis.Cmd) {
+	_ = redial(ctx, unknown, func() error {
+		answer = script.Run(ctx, r.Client, []string{key}, args...)
+		return answer.Err()
+	})
+	return answer
 }
 
 // milliseconds returns an expiry that Redis accepts.

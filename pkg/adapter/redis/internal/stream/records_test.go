@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
@@ -118,27 +120,25 @@ func refuseForget(t *testing.T, r Records, prefix string) {
 	}
 }
 
-func TestRecords_AreKeptAndTheMissingAreNamed(t *testing.T) {
+func TestRecords_AreRenewedAndTheMissingAreNamed(t *testing.T) {
 	t.Parallel()
 	r := newRecords(t)
 	var owned []Owned
 	var want []int
 	for i := range renewCount + 100 {
-		o := Owned{Key: strconv.Itoa(i), Prefix: "a"}
+		owned = append(owned, Owned{strconv.Itoa(i), "a"})
 		value := "a1"
 		switch i % 7 {
 		case 0: // never there
 			want = append(want, i)
+			continue
 		case 1: // another's
 			want = append(want, i)
 			value = "b1"
-			fallthrough
-		default:
-			if err := r.Save(t.Context(), o.Key, value, value[:1], true, time.Minute); err != nil {
-				t.Fatal(err)
-			}
 		}
-		owned = append(owned, o)
+		if err := r.Save(t.Context(), owned[i].Key, value, value[:1], true, time.Minute); err != nil {
+			t.Fatal(err)
+		}
 	}
 	missing, err := r.Keep(t.Context(), owned, time.Hour)
 	if err != nil || !slices.Equal(missing, want) {
@@ -146,6 +146,22 @@ func TestRecords_AreKeptAndTheMissingAreNamed(t *testing.T) {
 	}
 	if left := r.Client.PTTL(t.Context(), "2").Val(); left < 59*time.Minute {
 		t.Errorf("a record that was renewed is left for %v", left)
+	}
+}
+
+func TestRecords_AreThereAsSoonAsRedisIsBack(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), PoolSize: 2, DialerRetries: 1, MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	server.Kill()
+	for range 10 { // until the pool answers without asking
+		_ = client.Ping(t.Context()).Err()
+	}
+	server.Restart()
+	r := Records{Client: client}
+	if err := r.Save(t.Context(), "key", "a", "a", true, time.Minute); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -166,13 +182,15 @@ func TestRecords_SayWhenRedisIsAway(t *testing.T) {
 	server := startRedis(t)
 	r := Records{Client: newClient(t, server.Addr())}
 	server.Kill()
-	_, find := r.Find(t.Context(), "key")
-	_, take := r.Take(t.Context(), "key", time.Minute)
-	_, keep := r.Keep(t.Context(), []Owned{{"key", "a"}}, time.Minute)
+	ctx, cancel := contextWithin(t, 100)
+	defer cancel()
+	_, find := r.Find(ctx, "key")
+	_, take := r.Take(ctx, "key", time.Minute)
+	_, keep := r.Keep(ctx, []Owned{{"key", "a"}}, time.Minute)
 	for name, err := range map[string]error{
 		"Find": find, "Take": take, "Keep": keep,
-		"Save":   r.Save(t.Context(), "key", "a", "a", true, time.Minute),
-		"Forget": r.Forget(t.Context(), "key", "a", time.Minute),
+		"Save":   r.Save(ctx, "key", "a", "a", true, time.Minute),
+		"Forget": r.Forget(ctx, "key", "a", time.Minute),
 	} {
 		if !errors.Is(err, adapter.ErrDegraded) {
 			t.Errorf("%s: %v, want ErrDegraded", name, err)
