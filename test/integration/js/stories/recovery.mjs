@@ -90,7 +90,10 @@ async function flow(speakers, followers) {
   let over = false;
   const counts = Promise.all(speakers.map(async (speaker, s) => {
     let n = 0;
-    for (; !over; n++) await ask(speaker, "broadcast", { to: ["flow"] }, "flow", s, n);
+    for (; !over; n++) {
+      await ask(speaker, "broadcast", { to: ["flow"] }, "flow", s, n);
+      await new Promise((resolve) => setTimeout(resolve, 3)); // the followers are to keep up on a busy machine, too
+    }
     return n;
   }));
   await eventually(() => assert.ok(followers.every(({ heard }) => heard.length > 0), "each client has an offset"));
@@ -195,8 +198,8 @@ export async function recoveryAfterKill(stage) {
 // Whoever names a session or an offset that is not there is a new client.
 export async function unknownSession(stage) {
   const left = await watcher(stage, 1);
-  const [socket, other] = [await stage.connect(0), await stage.connect(1)];
-  const inbox = new Inbox(socket);
+  const [socket, other, witness] = [await stage.connect(0), await stage.connect(1), await stage.connect(0)];
+  const [inbox, seen] = [new Inbox(socket), new Inbox(witness)];
   for (const forge of [() => { socket._pid = "forged"; }, () => { socket._lastOffset = "forged"; }]) {
     const { id } = socket;
     await ask(socket, "join", ["a"]);
@@ -204,6 +207,7 @@ export async function unknownSession(stage) {
     assert.deepEqual(withoutOffset(await inbox.next()), ["before"]);
     await drop(socket, left);
     await ask(other, "broadcast", {}, "missed");
+    await seen.before("missed"); // it cannot come to a client that connects now
     forge();
     await comeBack(stage, socket, 0);
     assert.equal(socket.recovered, false);
