@@ -12,16 +12,23 @@ import (
 
 	"github.com/roomcast/roomcast/internal/testutil/rawclient"
 	"github.com/roomcast/roomcast/internal/testutil/redisserver"
+	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/redis"
 	"github.com/roomcast/roomcast/pkg/emitter"
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
-// startEmitter makes an emitter with a Redis client of its own. It is closed when
-// the test ends.
+// startEmitter makes an emitter for classic pub/sub with a Redis client of its own. It is
+// closed when the test ends.
 func startEmitter(t testing.TB, redisAddr string, options redis.Options) *emitter.Emitter {
 	t.Helper()
-	e, err := emitter.New(overRedis(t, redisAddr, options), emitter.Options{Logger: errorLog(t.Output())})
+	return startEmitterOn(t, overRedis(t, redisAddr, options))
+}
+
+// startEmitterOn makes an emitter, which is closed when the test ends.
+func startEmitterOn(t testing.TB, bus adapter.Adapter) *emitter.Emitter {
+	t.Helper()
+	e, err := emitter.New(bus, emitter.Options{Logger: errorLog(t.Output())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,17 +53,17 @@ type stage struct {
 	emitter *emitter.Emitter
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t *testing.T, k kind) *stage {
 	t.Helper()
 	addr := redisserver.Addr(t)
 	s := &stage{}
 	var urls []string
 	for range 2 {
-		n := startNodeOn(t, server.Options{Adapter: overRedis(t, addr, redis.Options{NodeJS: true})})
+		n := startNodeOn(t, server.Options{Adapter: over(t, k, addr, redis.Options{NodeJS: true})})
 		s.nodes = append(s.nodes, n)
 		urls = append(urls, n.url)
 	}
-	urls = append(urls, startReference(t, 1, referenceOptions{Redis: "redis://" + addr})[0].url)
+	urls = append(urls, startReference(t, 1, referenceOptions{Redis: "redis://" + addr, Adapter: k})[0].url)
 	awaitMembers(t, s.nodes)
 	for i, url := range urls {
 		c, _ := rawclient.Join(t, url, "/", nil)
@@ -66,7 +73,7 @@ func newStage(t *testing.T) *stage {
 		}
 		s.clients = append(s.clients, c)
 	}
-	s.emitter = startEmitter(t, addr, redis.Options{})
+	s.emitter = startEmitterOn(t, over(t, k, addr, redis.Options{}))
 	return s
 }
 
@@ -88,8 +95,19 @@ func (s *stage) awaitRoom(t *testing.T, room string, count int) {
 	})
 }
 
+// onEachKind runs test with each adapter for Redis.
+func onEachKind(t *testing.T, test func(t *testing.T, k kind)) {
+	for _, k := range []kind{classic, sharded, streams} {
+		t.Run(string(k), func(t *testing.T) { test(t, k) })
+	}
+}
+
 func TestEmitter_ReachesTheSelectedClientsOfBothKindsOfServers(t *testing.T) {
-	s := newStage(t)
+	onEachKind(t, reachSelectedClients)
+}
+
+func reachSelectedClients(t *testing.T, k kind) {
+	s := newStage(t, k)
 	e, ctx := s.emitter, t.Context()
 	must(t, e.Emit(ctx, "all", 1))
 	must(t, e.To("lobby", "own-0").Except("own-1").Emit(ctx, "some", map[string]any{"x": []int{1, 2}}))
@@ -109,7 +127,11 @@ func TestEmitter_ReachesTheSelectedClientsOfBothKindsOfServers(t *testing.T) {
 }
 
 func TestEmitter_MovesAndDisconnectsTheClientsOfBothKindsOfServers(t *testing.T) {
-	s := newStage(t)
+	onEachKind(t, moveAndDisconnectClients)
+}
+
+func moveAndDisconnectClients(t *testing.T, k kind) {
+	s := newStage(t, k)
 	e, ctx := s.emitter, t.Context()
 	must(t, e.To("lobby").Except("own-1").Join(ctx, "new", "newer"))
 	s.awaitRoom(t, "newer", 2)
@@ -137,16 +159,18 @@ func TestEmitter_MovesAndDisconnectsTheClientsOfBothKindsOfServers(t *testing.T)
 
 func TestEmitter_CloseHandsOverWhatIsQueued(t *testing.T) {
 	const events = 5000
-	addr := redisserver.Addr(t)
-	n := startNode(t, addr, server.Options{})
-	l := listen(t, n, "room")
-	e := startEmitter(t, addr, redis.Options{})
-	for i := range events {
-		must(t, e.To("room").Emit(t.Context(), "n", "emitter", i))
-	}
-	closeEmitter(t, e)
-	l.await(t, "emitter", events-1)
-	l.expectAll(t, "emitter", 0, events-1)
+	onEachKind(t, func(t *testing.T, k kind) {
+		addr := redisserver.Addr(t)
+		n := startNodeOn(t, server.Options{Adapter: over(t, k, addr, redis.Options{})})
+		l := listen(t, n, "room")
+		e := startEmitterOn(t, over(t, k, addr, redis.Options{}))
+		for i := range events {
+			must(t, e.To("room").Emit(t.Context(), "n", "emitter", i))
+		}
+		closeEmitter(t, e)
+		l.await(t, "emitter", events-1)
+		l.expectAll(t, "emitter", 0, events-1)
+	})
 }
 
 // Redis is killed: the emitter does not wait, says when its queue is full, and goes

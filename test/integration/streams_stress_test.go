@@ -203,24 +203,24 @@ func (s *stress) deed(ctx context.Context) {
 	case n < 45:
 		name = "connections cut"
 		s.wanderer().cut()
-	case n < 80:
+	case n < 88:
 		name = "clients moved"
 		s.wanderer().move(ctx)
-	case n < 85:
+	case n < 93:
 		name = "nodes killed"
 		s.kill()
-	case n < 86:
+	case n < 94:
 		name = "Redis killed"
 		s.redis.Kill()
 		rest(ctx, time.Duration(s.chance.IntN(600))*time.Millisecond)
 		s.redis.Restart()
-	case n < 88:
+	case n < 95:
 		name = "CLIENT KILL normal"
 		_ = s.admin.ClientKillByFilter(ctx, "TYPE", "normal", "SKIPME", "yes").Err()
-	case n < 93:
+	case n < 97:
 		name = "CLIENT KILL pubsub"
 		_ = s.admin.ClientKillByFilter(ctx, "TYPE", "pubsub").Err()
-	case n < 97:
+	case n < 98:
 		name = "nodes reset"
 		s.post().proxy.Reset()
 	default:
