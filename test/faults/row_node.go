@@ -23,6 +23,9 @@ const quick = 100 * time.Millisecond
 // records have never been stored.
 const latecomers = 20
 
+// recordDelay is more than the time within which a change of rooms is in a record.
+const recordDelay = 300 * time.Millisecond
+
 // ownRoom is the name of a room that a client joins by request. Middlewares do not
 // put it there again, so who has it after a return has it from the record.
 func ownRoom(i int) string { return fmt.Sprintf("own%d", i) }
@@ -42,6 +45,9 @@ func nodeDies(ctx context.Context, s *stage) error {
 	}
 	if !await(ctx, func() bool { return !s.logged() || s.haveOffsets() }) {
 		return context.Cause(ctx)
+	}
+	if err := pause(ctx, recordDelay); err != nil {
+		return err
 	}
 	victim := s.fleet.living()[0]
 	late, err := s.latecomers(ctx, victim)

@@ -10,7 +10,8 @@ type scale struct {
 	name string
 	// together says that a row's adapters are tried at the same time.
 	together bool
-	// ratios says that the runs are long enough for comparing quantiles.
+	// ratios says that the runs are long enough, and the numbers large enough, for
+	// comparing quantiles and memory in proportion.
 	ratios bool
 	// interest turns interest routing on, where there is such an option.
 	interest bool
@@ -50,7 +51,7 @@ var fullScale = scale{
 }
 
 // shortScale asks the same questions with fewer clients and in less time. Limits
-// that depend on the heartbeats move with them, and quantiles are not compared;
+// that depend on the heartbeats move with them, and proportions are only printed;
 // all other limits are those of fullScale.
 var shortScale = scale{
 	name:     "short",

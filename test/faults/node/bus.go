@@ -55,6 +55,8 @@ func (c Config) adapter(client goredis.UniversalClient) (adapter.Adapter, error)
 		return redis.New(client, options)
 	case "sharded":
 		return redis.NewSharded(client, redis.ShardedOptions{Options: options})
+	case "streams":
+		return redis.NewStreams(client, redis.StreamsOptions{Options: options, MaxLen: c.StreamMaxLen, WaitReplicas: c.WaitReplicas})
 	default:
 		return nil, fmt.Errorf("there is no adapter %q", c.Adapter)
 	}

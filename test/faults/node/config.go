@@ -78,7 +78,7 @@ type Asked struct {
 
 // State is what is known of a node.
 type State struct {
-	// Goroutines is how many run.
+	// Goroutines is how many there are, without idle ones that are kept for handlers.
 	Goroutines int
 	// Heap is the size of live objects, in bytes.
 	Heap uint64
