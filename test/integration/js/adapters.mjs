@@ -4,8 +4,8 @@ import { createAdapter as createClassicAdapter, createShardedAdapter } from "@so
 import { createAdapter as createStreamsAdapter } from "@socket.io/redis-streams-adapter";
 import { createClient } from "redis";
 
-// openAdapter connects an adapter of a kind, "classic", "sharded" or "streams", to Redis. It returns the adapter, and a
-// function that waits until Redis has what the adapter subscribed to before.
+// openAdapter connects an adapter of a kind, "classic", "sharded" or "streams", to Redis. It returns the adapter, the
+// client through which it speaks, and a function that waits until Redis has what the adapter subscribed to before.
 export async function openAdapter(kind, url, options) {
   if (kind === "streams") return openStreams(url, options);
   const publisher = createClient({ url });
@@ -14,6 +14,7 @@ export async function openAdapter(kind, url, options) {
   const create = { classic: createClassicAdapter, sharded: createShardedAdapter }[kind];
   return {
     adapter: create(publisher, subscriber, options),
+    client: publisher,
     subscribed: () => subscriber.ping(), // behind the adapter's subscriptions on the same connection
   };
 }
@@ -35,5 +36,5 @@ async function openStreams(url, options) {
     }
     await copies.find((copy) => copy.isPubSubActive).ping();
   };
-  return { adapter, subscribed };
+  return { adapter, client, subscribed };
 }

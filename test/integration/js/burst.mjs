@@ -1,23 +1,22 @@
 // A program that changes rooms and emits to them in one breath, as a server of the reference or through its emitter.
 //
-//   node burst.mjs REDIS
+//   node burst.mjs REDIS ADAPTER
 //
-// Each line on the standard input is {"as": "server" | "emitter", "story", "ids", "rounds"}. The events are ["n", as + " " + story, round]. It says
+// ADAPTER is a kind of openAdapter. Each line on the standard input is {"as": "server" | "emitter", "story", "ids", "rounds"}. The events are ["n", as + " " + story, round]. It says
 // {"done": true} when all is on its way, and ends with its standard input.
 
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
-import { createAdapter } from "@socket.io/redis-adapter";
 import { Emitter } from "@socket.io/redis-emitter";
-import { createClient } from "redis";
 import { Server } from "socket.io";
+import { openAdapter } from "./adapters.mjs";
+import { StreamsEmitter } from "./streamsemitter.mjs";
 
-const publisher = createClient({ url: process.argv[2] });
-const subscriber = publisher.duplicate();
-await Promise.all([publisher.connect(), subscriber.connect()]);
-const server = new Server(createServer(), { adapter: createAdapter(publisher, subscriber) });
-await subscriber.ping(); // behind the adapter's subscriptions on the same connection
-const speakers = { server, emitter: new Emitter(publisher) };
+const [, , url, kind] = process.argv;
+const { adapter, client, subscribed } = await openAdapter(kind, url);
+const server = new Server(createServer(), { adapter });
+await subscribed();
+const speakers = { server, emitter: kind === "streams" ? new StreamsEmitter(client) : new Emitter(client) };
 
 const stories = {
   // A new room for each event.
@@ -55,7 +54,7 @@ createInterface({ input: process.stdin })
   .on("line", async (line) => {
     const { as, story, ids, rounds } = JSON.parse(line);
     for (let round = 0; round < rounds; round++) stories[story](speakers[as], `${as} ${story}`, ids, round);
-    await publisher.ping(); // behind all that was published
+    await client.ping(); // behind all that was published
     console.log(JSON.stringify({ done: true }));
   })
   .on("close", () => process.exit(0));
