@@ -136,7 +136,7 @@ var smallLog = streams(redis.StreamsOptions{Options: redis.Options{Prefix: "smal
 func kit(redis backend, make maker) adaptertest.Config {
 	return adaptertest.Config{
 		Small: func(t testing.TB) adapter.Adapter { return smallLog(t, redis(t, nil)) },
-		New: func(t testing.TB) adapter.Adapter { return make(t, redis(t, nil)) },
+		New:   func(t testing.TB) adapter.Adapter { return make(t, redis(t, nil)) },
 		Delayed: func(t testing.TB, delay time.Duration) adapter.Adapter {
 			return make(t, redis(t, newRoad(t, func(p *tcpproxy.Proxy) { p.Delay(delay) }).dial))
 		},
