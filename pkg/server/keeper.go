@@ -34,20 +34,6 @@ type keeper struct {
 	running bool
 }
 
-// upkeep is what a keeper knows of one socket. The keeper's mu guards it.
-type upkeep struct {
-	changed bool            // is waiting to be written
-	writing bool            // is being written
-	settled bool            // nothing more is written
-	saved   bool            // has been written before
-	moved   bool            // the client is another socket's: nothing may be written any more
-	at      time.Time       // when the record was last written or renewed
-	left    time.Time       // when the socket ended
-	final   bool            // it has ended, and what is to be written then is known
-	last    *adapter.Record // that; nil: the record is forgotten
-	wake    chan struct{}   // closed when writing or settled changes; nil while nobody waits
-}
-
 // newKeeper returns nil unless n's records outlive this node.
 func newKeeper(n *Namespace) *keeper {
 	records, ok := n.log.(adapter.RecordKeeper)
@@ -72,7 +58,9 @@ func (k *keeper) keep(s *Socket) {
 	if k == nil {
 		return
 	}
-	k.occupy(s)
+	if !k.occupy(s, false) {
+		return
+	}
 	var err error
 	if record := s.snapshot(); record != nil {
 		err = k.put(s, record)
@@ -108,7 +96,7 @@ func (k *keeper) leave(s *Socket) {
 // the backend, or because nobody hears of a record that is forgotten.
 func (k *keeper) finish(s *Socket, record *adapter.Record) {
 	if record != nil && !k.namespace.server.busAway() {
-		k.occupy(s)
+		k.occupy(s, true)
 		if k.written(s, true, k.put(s, record)) {
 			return
 		}
@@ -200,11 +188,15 @@ func (k *keeper) write(s *Socket) error {
 	u := &s.recovery.upkeep
 	k.mu.Lock()
 	ended, last := !u.left.IsZero(), u.last
-	if !u.changed || ended && !u.final {
+	switch {
+	case !u.changed || ended && !u.final:
 		k.mu.Unlock()
 		return nil
-	}
-	if ended && k.tooLate(u) {
+	case u.writing: // by keep: what it writes may be older
+		k.waiting = append(k.waiting, s)
+		k.mu.Unlock()
+		return nil
+	case ended && k.tooLate(u):
 		k.settle(s)
 		k.mu.Unlock()
 		return nil
@@ -269,106 +261,4 @@ func (k *keeper) forget(s *Socket) error {
 		return nil // the client is another socket's
 	}
 	return err
-}
-
-// occupy waits for a write of s that runs, and takes its place.
-func (k *keeper) occupy(s *Socket) {
-	u := &s.recovery.upkeep
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for u.writing {
-		wake := u.watch()
-		k.mu.Unlock()
-		<-wake
-		k.mu.Lock()
-	}
-	u.changed, u.writing = false, true
-}
-
-// written ends a write of s, of its last state or not, and says whether it need not be
-// repeated: it succeeded, or it is of no use any more.
-func (k *keeper) written(s *Socket, last bool, err error) bool {
-	u := &s.recovery.upkeep
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	u.writing = false
-	u.notify()
-	if err == nil {
-		u.at = time.Now()
-	}
-	over := errors.Is(err, adapter.ErrClosed) || u.moved || last && k.tooLate(u)
-	if err != nil && !over {
-		return false
-	}
-	if last {
-		k.settle(s)
-	}
-	return true
-}
-
-// tooLate says that what was to be written of one that has ended is of no use any more.
-func (k *keeper) tooLate(u *upkeep) bool {
-	return time.Since(u.left) > k.namespace.server.options.Recovery.MaxDisconnectionDuration
-}
-
-// again has s written once more, unless it has ended since: then finish decides.
-func (k *keeper) again(s *Socket, ended bool) {
-	u := &s.recovery.upkeep
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if ended == !u.left.IsZero() && !u.changed {
-		k.queue(s)
-	}
-}
-
-// settle says that the record of s is final. The caller holds mu.
-func (k *keeper) settle(s *Socket) {
-	u := &s.recovery.upkeep
-	u.settled = true
-	u.notify()
-	if k.ending[s.id] == s {
-		delete(k.ending, s.id)
-	}
-}
-
-// find returns the socket with that id whose record is not final though it has ended,
-// or nil.
-func (k *keeper) find(id string) *Socket {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.ending[id]
-}
-
-// await returns when the record of s is final, or with ctx's error.
-func (k *keeper) await(ctx context.Context, s *Socket) error {
-	u := &s.recovery.upkeep
-	for {
-		k.mu.Lock()
-		if u.settled {
-			k.mu.Unlock()
-			return nil
-		}
-		wake := u.watch()
-		k.mu.Unlock()
-		select {
-		case <-wake:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// watch returns what notify closes. The caller holds mu.
-func (u *upkeep) watch() <-chan struct{} {
-	if u.wake == nil {
-		u.wake = make(chan struct{})
-	}
-	return u.wake
-}
-
-func (u *upkeep) notify() {
-	if u.wake != nil {
-		close(u.wake)
-		u.wake = nil
-	}
 }
