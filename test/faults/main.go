@@ -135,16 +135,23 @@ func (r row) tryAll(ctx context.Context, kinds []string, sc scale) []*result {
 		trying.Go(func() { results[i] = r.try(ctx, kind, sc) })
 		if !sc.together {
 			trying.Wait()
-			fmt.Println(results[i])
+			show(ctx, results[i])
 		}
 	}
 	trying.Wait()
 	if sc.together {
-		for _, one := range results {
+		show(ctx, results...)
+	}
+	return results
+}
+
+// show prints results, unless they are those of a run that was stopped.
+func show(ctx context.Context, results ...*result) {
+	for _, one := range results {
+		if ctx.Err() == nil {
 			fmt.Println(one)
 		}
 	}
-	return results
 }
 
 // try runs a row for one adapter, within the row's limit.
