@@ -5,6 +5,9 @@ import (
 	"slices"
 	"testing"
 
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomcast/roomcast/internal/testutil/redisserver"
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
@@ -172,5 +175,19 @@ func TestRead_RefusesWhatIsNoOffsetOfTheLog(t *testing.T) {
 		if err := b.Covers(t.Context(), offset); !errors.Is(err, adapter.ErrNoOffset) {
 			t.Errorf("Covers(%q): %v", offset, err)
 		}
+	}
+}
+
+func TestLog_WorksOverTLSAndBesideAPoolOfOne(t *testing.T) {
+	t.Parallel()
+	server, config := redisserver.StartTLS(t)
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), TLSConfig: config, PoolSize: 1, ContextTimeoutEnabled: true})
+	t.Cleanup(func() { _ = client.Close() })
+	a := open(t, client)
+	a.listen()
+	a.append(numbered(0, 10)...)
+	heard := a.await(10)
+	if got, err := a.readAll(heard[0].ID); err != nil || len(got) != 9 {
+		t.Errorf("Read: %v, %v", got, err)
 	}
 }
