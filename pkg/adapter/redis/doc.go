@@ -1,10 +1,11 @@
 // Package redis connects the nodes of a cluster through Redis.
 //
-// There are two forms over pub/sub, both of the Node.js package @socket.io/redis-adapter,
-// version 8, so that Node.js servers may be in the same cluster. [New] is classic pub/sub,
-// for every Redis, and also hears and reaches the emitters of Node.js. [NewSharded] is the
-// sharded pub/sub of Redis 7, which a Redis Cluster spreads over its masters. What only
-// roomcast nodes say to each other travels on channels of its own.
+// There are three adapters, each with the wire form of one of Node.js, so that Node.js
+// servers and emitters may be in the same cluster. [New] is classic pub/sub, for every
+// Redis, and [NewSharded] the sharded pub/sub of Redis 7, which a Redis Cluster spreads over
+// its masters: both speak as @socket.io/redis-adapter, version 8. [NewStreams] keeps what it
+// sends in a stream, as @socket.io/redis-streams-adapter, version 0.3, and so clients recover
+// on any node. What only roomcast nodes say to each other travels on channels of its own.
 //
 // Classic:
 //
@@ -20,11 +21,18 @@
 //	<prefix>#<namespace>#<room>#            broadcasts to one room, by [SubscriptionMode]
 //	<prefix>#<namespace>#<id>#              answers of and to Node.js servers
 //
-// Both:
+// Streams:
+//
+//	stream <prefix>                         broadcasts and requests that change sockets
+//	sio:session:<private session id>        a recovery record, a key
+//	<prefix>#<namespace>#                   requests that are answered
+//	<prefix>#<namespace>#<id>#              answers of and to Node.js servers
+//
+// All of them:
 //
 //	<prefix>-roomcast#<topic>#              everything else
 //	<prefix>-roomcast#<topic>#<id>#         the same, for one node
-//	<prefix>-roomcast-ids#<namespace>#<tag># broadcasts to one socket, with InterestRouting
+//	<prefix>-roomcast-ids#<topic>#<tag>#    broadcasts to one socket, with InterestRouting
 //	<prefix>-roomcast#probe#<id>#           the adapter's own probe
 //
 // # Node.js servers
@@ -61,9 +69,12 @@
 // and tells the others. A Node.js server that sends nothing is not noticed, and emitters of
 // Node.js reach rooms, but not single sockets by their ids.
 //
+// With streams every node reads everything.
+//
 // # Delivery
 //
-// A message arrives at most once, in order per sender; with a Redis Cluster and sharded
+// With streams see [StreamsAdapter] and [adapter.TotalOrder]: what was accepted waits for
+// Redis, and is delivered once. Over pub/sub a message arrives at most once, in order per sender; with a Redis Cluster and sharded
 // pub/sub, in order per sender and channel. While Redis is away,
 // messages wait for a second and are then dropped and counted; those that were
 // being written when the connection broke are dropped too, since nobody can tell
@@ -93,6 +104,11 @@
 //	                 &<prefix>#* &<prefix>-roomcast#*
 //	  NodeJS         +pubsub|shardnumsub
 //	  Interest       &<prefix>-roomcast-ids#*
+//	streams          +publish +subscribe +unsubscribe +role &<prefix>#* &<prefix>-roomcast#*
+//	                 +xadd +xread +xrange +xrevrange +xinfo|stream +xtrim +multi +exec +wait
+//	                 +get +set +getrange +pexpire +eval +evalsha ~<prefix> ~sio:session:*
+//	  ShardedPubSub  +spublish, +ssubscribe and +sunsubscribe in place of the others
+//	  NodeJS         +pubsub|numsub, or +pubsub|shardnumsub
 //	a Redis Cluster  +cluster|slots
 //
 // Redis compares a pattern that is subscribed to with the user's as text: a backslash comes
