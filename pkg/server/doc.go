@@ -41,10 +41,21 @@
 // Receivers. On the emitting node they are the sockets that were in the selected
 // rooms when Emit was called.
 //
+// One order for all. With an adapter whose log orders everything (adapter.TotalOrder, such as
+// Redis streams) all nodes deliver broadcasts in the log's order, each once; that of this
+// node's own comes back from the backend too, and waits for it. The receivers are those of
+// that moment on every node. What a Broadcast does to sockets has its place in that order.
+// What goes to one socket directly does not, and may overtake: acknowledgements, Call, and
+// without Options.Recovery Socket.Emit; but Socket.Disconnect comes behind what was emitted
+// before, unless that takes more than 1 s.
+//
 // Recovery. With Options.Recovery, each event that is not volatile, not Local and wants
 // no acknowledgement arrives once and in order also at a client that was disconnected
 // in between and comes back in time; if that cannot be kept, the client starts
-// afresh, which Socket.Recovered says. What was missed comes before anything else.
+// afresh, which Socket.Recovered says. What was missed comes before anything else. Where
+// records outlive their node (adapter.RecordKeeper) that holds on every node, also when
+// the client's own was killed; rooms and data are then those of 100 ms before or later. An id
+// never has two sockets on nodes that hear each other.
 //
 // Calls to other nodes end: when every live node has answered, when those that
 // have not are given up as dead, or with their context, and without a deadline after
@@ -67,8 +78,9 @@
 //
 // The backend may fail. While it is away, events go on to reach this node's own
 // sockets, Emit does not wait and fails only when the publish queue is full, Join
-// says ErrDegraded, and Health says "degraded". A server starts without its
-// backend, and connects when it comes.
+// says ErrDegraded, and Health says "degraded". Where a log orders everything, events
+// wait for the backend instead, also those for this node's own sockets. A server starts
+// without its backend, and connects when it comes. Options.Observer hears of all that.
 //
 // Bad input ends the connection that sent it, and nothing else. So does a
 // handler's panic, which ends one socket.
