@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 // The first is far above what Redis takes, and rarely waited for: pub/sub has to lose
 // something first.
 const (
-	patience     = time.Second
-	introduction = 50 * time.Millisecond
+	patience = time.Second
+	strange  = 50 * time.Millisecond
 )
 
 // streamLink is one node's membership of a namespace whose broadcasts travel through a
@@ -94,7 +95,22 @@ func (a *StreamsAdapter) join(ctx context.Context, topic string, self adapter.No
 	if err != nil {
 		err = fmt.Errorf("redis: join %q: %w", topic, err)
 	}
+	l.introduce()
 	return l, err
+}
+
+// introduction begins what a link says of itself before anything else: who hears it has
+// all its messages from the first one on. No message begins so.
+const introduction = "\x00\x00"
+
+// introduce says it. It may be lost; then this node is a stranger for a moment.
+func (l *streamLink) introduce() {
+	o := l.bus.Message()
+	o.Channel = l.private
+	o.Body = append(append(o.Body, introduction...), l.self...)
+	if l.finish(o) != nil || l.bus.Enqueue(o) != nil {
+		l.bus.Discard(o)
+	}
 }
 
 // listen begins to read the stream, before anything is waited for.
@@ -108,7 +124,7 @@ func (l *streamLink) listen(ctx context.Context) (err error) {
 func (a *StreamsAdapter) newStreamLink(topic string, self adapter.NodeID, r *adapter.Retention, deliver func(*adapter.Message)) *streamLink {
 	l := &streamLink{
 		link: newLink(a.Adapter, a.acquireBus(), topic, self, deliver), streams: a, log: a.acquireLog(topic), retention: r,
-		sequence: order.Sequencer[turn]{Patience: patience, Introduction: introduction},
+		sequence: order.Sequencer[turn]{Patience: patience, Introduction: strange},
 	}
 	l.form = l.link.form.(*streamForm)
 	l.link.to = l
@@ -239,6 +255,10 @@ func (l *streamLink) openCall(a bus.Arrival) (*order.Message[turn], error) {
 
 // openPrivate reads a message in our own form, which follows its number.
 func (l *streamLink) openPrivate(a bus.Arrival) (*order.Message[turn], error) {
+	if who, ok := strings.CutPrefix(a.Payload, introduction); ok && a.Kind == routeTopic {
+		l.sequence.Meet(who)
+		return nil, nil
+	}
 	number, n := binary.Uvarint([]byte(a.Payload[:min(len(a.Payload), binary.MaxVarintLen64)]))
 	if n <= 0 {
 		return nil, adapter.ErrMalformed

@@ -61,6 +61,10 @@ func (s *Sequencer[T]) Entry(m Message[T], now time.Time) {
 	s.advance()
 }
 
+// Meet says that a sender begins with its first message, so that what is missing from
+// there on is missing here. It is to be called before anything of the sender's comes.
+func (s *Sequencer[T]) Meet(name string) { s.sender(name).known = true }
+
 // Call takes a message that has come over pub/sub.
 func (s *Sequencer[T]) Call(m Message[T], now time.Time) {
 	m.arrived = now

@@ -136,6 +136,16 @@ func TestSequencer_StrangersFirstMessageIsHeldAMoment(t *testing.T) {
 	f.want(t, "a18")
 }
 
+func TestSequencer_WhoIsMetIsWaitedForWithPatience(t *testing.T) {
+	f := newFixture()
+	f.Meet("a")
+	f.call("a", 2)
+	f.pass(introduction)
+	f.want(t)
+	f.entry("a", 1)
+	f.want(t, "a1", "a2")
+}
+
 func TestSequencer_StrangersEarlierEntryGoesBeforeItsCall(t *testing.T) {
 	f := newFixture()
 	f.call("a", 17)
