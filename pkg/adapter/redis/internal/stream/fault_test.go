@@ -687,3 +687,32 @@ func TestFault_IdleWriterIsReadyAfterAnOutage(t *testing.T) {
 		}
 	})
 }
+
+func TestFault_NodeThatFindsRedisLaterMissesNothingSinceItListens(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	proxy := tcpproxy.Start(t, server.Addr())
+	proxy.Refuse()
+	a, b := open(t, newClient(t, server.Addr())), open(t, newClient(t, proxy.Addr()))
+	a.append("before 1", "before 2")
+	a.flush()
+	last := newClient(t, server.Addr()).Time(t.Context()).Val().Add(2 * time.Millisecond)
+	eventually(t, "other milliseconds", func() bool { return time.Now().After(last) })
+	l, err := b.Listen(t.Context(), "/", b.hear)
+	if !errors.Is(err, adapter.ErrDegraded) {
+		t.Fatal(err)
+	}
+	a.append(numbered(0, 100)...)
+	a.flush()
+	proxy.Resume()
+	b.await(100)
+	a.append("100")
+	b.await(101)
+	checkNumbered(t, b.texts(), 101)
+	if got, err := b.readAll(l.Start()); err != nil || len(got) != 101 {
+		t.Errorf("behind Start there are %d entries, %v", len(got), err)
+	}
+	if gaps, resets, _ := b.part.counts(); gaps+resets > 0 {
+		t.Errorf("%d gaps, %d resets", gaps, resets)
+	}
+}

@@ -24,10 +24,11 @@ type reader struct {
 
 	mu        sync.Mutex
 	listeners listeners
-	started   bool     // a goroutine reads
-	origin    position // where reading began
-	original  bool     // and the log is the same since
-	placed    bool     // position is known
+	started   bool      // a goroutine reads
+	since     time.Time // when that began
+	origin    position  // where reading began
+	original  bool      // and the log is the same since
+	placed    bool      // position is known
 	position  position
 	reset     bool // the log was lost once
 	floor     id   // since then entries up to here are new only if their number says so
@@ -35,77 +36,6 @@ type reader struct {
 
 func newReader(l *Log) *reader {
 	return &reader{Log: l, numbers: make(numbers), ring: newRing(l.MaxLen)}
-}
-
-// add makes n hear what follows s, or, where that is not known, what follows the
-// reader's position. It starts the reader with the first listener.
-func (r *reader) add(n *Listener, s *state) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.started {
-		if err := r.start(func() { r.run(r.ctx) }); err != nil {
-			return err
-		}
-		r.started = true
-		r.writer.queue.follow()
-	}
-	r.listeners = r.listeners.with(n)
-	if s != nil && !r.placed {
-		r.settle(*s)
-	}
-	if r.placed {
-		n.start, n.known = r.position.at, true
-		if s != nil && n.start.before(s.last) {
-			n.start = s.last
-		}
-	}
-	return nil
-}
-
-// settle makes the end of the stream the position from which reading begins, and that
-// of the listeners that came before it was known.
-func (r *reader) settle(s state) {
-	r.position = position{at: s.last, count: s.added}
-	r.origin, r.original, r.placed = r.position, true, true
-	for _, n := range r.listeners.all() {
-		if !n.known {
-			n.start, n.known = s.last, true
-		}
-	}
-}
-
-// begun returns where reading began, unless the log was another one since.
-func (r *reader) begun() (position, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.origin, r.original
-}
-
-func (r *reader) remove(n *Listener) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.listeners = r.listeners.without(n)
-}
-
-// begin makes sure that the reader knows where to begin, if there is one: before this
-// node writes anything, which its listeners want to hear.
-func (r *reader) begin(ctx context.Context, c commander) error {
-	r.mu.Lock()
-	known := r.placed || !r.started
-	r.mu.Unlock()
-	if known {
-		return nil
-	}
-	s, err := r.end(ctx, c)
-	if err != nil {
-		return fmt.Errorf("stream: find the end of %q: %w", r.Name, err)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.placed {
-		r.settle(s)
-	}
-	return nil
 }
 
 // run reads until ctx ends.

@@ -34,7 +34,9 @@ func (p *place) open(ctx context.Context, limit, dial time.Duration) (*session, 
 	}
 	options := *client.Options()
 	options.Protocol = 2 // replies are as in all versions of Redis
-	options.PoolSize, options.MinIdleConns, options.MaxIdleConns, options.MaxActiveConns = 1, 0, 0, 0
+	// More than one, of which one is used: a pool whose last place has failed to connect
+	// goes on trying by itself.
+	options.PoolSize, options.MinIdleConns, options.MaxIdleConns, options.MaxActiveConns = 4, 0, 0, 0
 	options.PipelinePoolSize = 0
 	options.MaxRetries, options.DialerRetries = -1, 1
 	options.DialTimeout = min(options.DialTimeout, dial)

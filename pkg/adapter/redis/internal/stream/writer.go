@@ -286,20 +286,11 @@ func (w *writer) trimByAge(ctx context.Context) error {
 		return nil
 	}
 	w.trimmed = time.Now()
-	now := newCommand(ctx, "time")
-	if err := w.session.run(ctx, now); err != nil {
+	now, err := w.now(ctx, w.session)
+	if err != nil {
 		return fmt.Errorf("stream: trim by age: %w", err)
 	}
-	r := now.reply()
-	if r.array() != 2 {
-		r.fail()
-	}
-	seconds := r.number()
-	if err := r.wrap("trim by age"); err != nil {
-		return err
-	}
-	oldest := id{ms: uint64(seconds) * 1000}.less(w.MaxAge)
-	err := w.session.run(ctx, newCommand(ctx, "xtrim", w.Name, "minid", "~", oldest.String()))
+	err = w.session.run(ctx, newCommand(ctx, "xtrim", w.Name, "minid", "~", now.less(w.MaxAge).String()))
 	if r, ok := errors.AsType[refusal](err); ok && r.is("ERR") {
 		w.ageless = true
 		w.Logger.Warn("redis: this Redis cannot trim a stream by age", "error", err.Error())
