@@ -30,11 +30,11 @@ type besieged struct {
 	good      int // how often they were unharmed
 }
 
-func besiege(t *testing.T, options server.Options) *besieged {
+func besiege(t *testing.T, k kind, options server.Options) *besieged {
 	t.Helper()
 	b := &besieged{addr: redisserver.Addr(t)}
 	for range 2 {
-		options.Adapter = overRedis(t, b.addr, redis.Options{NodeJS: true})
+		options.Adapter = over(t, k, b.addr, redis.Options{NodeJS: true})
 		n := startNodeOn(t, options)
 		b.nodes, b.listeners = append(b.nodes, n), append(b.listeners, listen(t, n, "room"))
 	}
@@ -116,7 +116,7 @@ func lies() map[string]string {
 // What lies about its parts on the channels of requests and responses is dropped and
 // counted, without memory for what was announced.
 func TestHostile_LiesInRequestsAndResponses(t *testing.T) {
-	b := besiege(t, server.Options{})
+	b := besiege(t, classic, server.Options{})
 	channels := []string{"socket.io-request#/#", "socket.io-response#/#"}
 	for _, n := range b.nodes {
 		channels = append(channels, "socket.io-response#/#"+n.NodeID()+"#")
@@ -146,7 +146,7 @@ func TestHostile_LiesInRequestsAndResponses(t *testing.T) {
 
 // Requests that are well formed and ask for too much.
 func TestHostile_RequestsThatAskForTooMuch(t *testing.T) {
-	b := besiege(t, server.Options{})
+	b := besiege(t, classic, server.Options{})
 	for _, l := range b.listeners {
 		l.mute.Store(true)
 	}
@@ -184,7 +184,7 @@ func TestHostile_RequestsThatAskForTooMuch(t *testing.T) {
 // While a call waits, somebody answers in the names of others, in every form. The call
 // has the real answers among its own, and ends as it would have.
 func TestHostile_ForgedAnswersToAPendingCall(t *testing.T) {
-	b := besiege(t, server.Options{})
+	b := besiege(t, classic, server.Options{})
 	var asked atomic.Pointer[adapter.Message]
 	bus := overRedis(t, b.addr, redis.Options{NodeJS: true})
 	forger, err := bus.Join(t.Context(), "/", "forger", func(m *adapter.Message) {

@@ -84,7 +84,6 @@ func (s *stress) newOutpost() (*outpost, error) {
 	}
 	s.t.Cleanup(proxy.Close)
 	p := &outpost{proxy: proxy, client: goredis.NewClient(&goredis.Options{Addr: proxy.Addr()})}
-	s.t.Cleanup(func() { _ = p.client.Close() })
 	log := errorLog(s.t.Output())
 	bus, err := redis.NewStreams(p.client, redis.StreamsOptions{MaxLen: 1_000_000, Options: redis.Options{Logger: log}})
 	if err != nil {
@@ -185,10 +184,9 @@ func (s *stress) bury(p *outpost) {
 		defer cancel()
 		_ = p.Shutdown(ctx) // what could not be written is lost, as its process would be
 		p.web.Close()
+		_ = p.client.Close()
 	})
 }
-
-func (s *stress) wanderer() *wanderer { return s.wanderers[s.chance.IntN(len(s.wanderers))] }
 
 func (s *stress) post() *outpost {
 	s.mu.Lock()
@@ -196,44 +194,56 @@ func (s *stress) post() *outpost {
 	return s.posts[s.chance.IntN(len(s.posts))]
 }
 
-// deed does something evil.
-func (s *stress) deed(ctx context.Context) {
-	var name string
-	switch n := s.chance.IntN(100); {
-	case n < 45:
-		name = "connections cut"
-		s.wanderer().cut()
-	case n < 88:
-		name = "clients moved"
-		s.wanderer().move(ctx)
-	case n < 93:
-		name = "nodes killed"
-		s.kill()
-	case n < 94:
-		name = "Redis killed"
-		s.redis.Kill()
-		rest(ctx, time.Duration(s.chance.IntN(600))*time.Millisecond)
-		s.redis.Restart()
-	case n < 95:
-		name = "CLIENT KILL normal"
-		_ = s.admin.ClientKillByFilter(ctx, "TYPE", "normal", "SKIPME", "yes").Err()
-	case n < 97:
-		name = "CLIENT KILL pubsub"
-		_ = s.admin.ClientKillByFilter(ctx, "TYPE", "pubsub").Err()
-	case n < 98:
-		name = "nodes reset"
-		s.post().proxy.Reset()
-	default:
-		name = "nodes cut off"
-		s.isolate(ctx, s.post())
+// torment does evil until ctx ends: to a client every now and then, and about once in a
+// second to Redis or a node.
+func (s *stress) torment(ctx context.Context) {
+	var next time.Time
+	for rest(ctx, time.Second); ctx.Err() == nil; rest(ctx, time.Duration(s.chance.IntN(200))*time.Millisecond) {
+		if time.Now().After(next) {
+			s.deeds[s.strike(ctx)]++
+			next = time.Now().Add(time.Duration(1200+s.chance.IntN(1600)) * time.Millisecond)
+		}
+		w := s.wanderers[s.chance.IntN(len(s.wanderers))]
+		if s.chance.IntN(2) == 0 {
+			s.deeds["clients cut"]++
+			w.cut()
+		} else {
+			s.deeds["clients moved"]++
+			w.move(ctx)
+		}
 	}
-	s.deeds[name]++
+}
+
+// strike says what it has done.
+func (s *stress) strike(ctx context.Context) string {
+	switch s.chance.IntN(10) {
+	case 0, 1, 2, 3:
+		s.kill()
+		return "nodes killed"
+	case 4:
+		s.redis.Kill()
+		rest(ctx, time.Duration(s.chance.IntN(500))*time.Millisecond)
+		s.redis.Restart()
+		return "Redis killed"
+	case 5:
+		_ = s.admin.ClientKillByFilter(ctx, "TYPE", "normal", "SKIPME", "yes").Err()
+		return "all connections killed"
+	case 6:
+		_ = s.admin.ClientKillByFilter(ctx, "TYPE", "pubsub").Err()
+		return "subscribers killed"
+	case 7:
+		s.post().proxy.Reset()
+		return "nodes reset"
+	default:
+		s.isolate(ctx, s.post())
+		return "nodes cut off"
+	}
 }
 
 // isolate lets nothing pass between a node and Redis for a while.
 func (s *stress) isolate(ctx context.Context, p *outpost) {
 	p.proxy.Hold([]tcpproxy.Direction{tcpproxy.Requests, tcpproxy.Replies, tcpproxy.Both}[s.chance.IntN(3)])
-	d := time.Duration(s.chance.IntN(3000)) * time.Millisecond
+	d := time.Duration(s.chance.IntN(2000)) * time.Millisecond
 	s.work.Go(func() {
 		rest(ctx, d)
 		if !p.herald.dead.Load() {
@@ -270,10 +280,8 @@ func TestStreams_WhoComesBackHasHeardAllInOneOrder(t *testing.T) {
 	for _, w := range s.wanderers {
 		s.work.Go(func() { w.run(ctx) })
 	}
-	torment, calm := context.WithTimeout(ctx, length)
-	for rest(torment, time.Second); torment.Err() == nil; rest(torment, time.Duration(s.chance.IntN(80))*time.Millisecond) {
-		s.deed(torment)
-	}
+	storm, calm := context.WithTimeout(ctx, length)
+	s.torment(storm)
 	calm()
 	s.finish(stop)
 	s.judge()
