@@ -53,6 +53,7 @@ type Health struct {
 	cause    error // why it is down
 	status   adapter.Status
 	changed  chan struct{} // closed and replaced with each change of a part
+	gap      *adapter.Gap  // is told when all parts are up again; nil without one
 	watchers []*watcher
 }
 
@@ -122,12 +123,13 @@ func (h *Health) Part(name string, topics func() []string) *Part {
 	defer h.mu.Unlock()
 	p := &Part{health: h, name: name, topics: topics}
 	h.parts = append(h.parts, p)
-	h.changedLocked()
+	h.changedLocked(false)
 	return p
 }
 
-// changedLocked takes note of a change in the parts.
-func (h *Health) changedLocked() {
+// changedLocked takes note of a change in the parts. Lost says that one that was up is
+// down. It returns the gap that has ended with that, if there is one, to be logged.
+func (h *Health) changedLocked(lost bool) (ended *adapter.Gap) {
 	was, next := h.phase, connecting
 	h.cause = h.causeLocked()
 	switch {
@@ -145,13 +147,21 @@ func (h *Health) changedLocked() {
 			h.status.State = adapter.Up
 		}
 	}
-	if was == up && next == down {
+	if lost && was != down {
 		h.status.Interruptions++
 	}
 	// That a connection is being made, or that the last link has gone, is no loss.
 	if was != next && next != connecting {
 		h.tellLocked(adapter.Event{Cause: h.cause})
 	}
+	if next == up {
+		ended, h.gap = h.gap, nil
+	}
+	if ended != nil {
+		h.status.Gaps++
+		h.tellLocked(adapter.Event{Gap: ended})
+	}
+	return ended
 }
 
 // causeLocked returns why the first part that is down is so, nil when none is.

@@ -95,7 +95,7 @@ func TestHealth_LogHasOneLinePerChange(t *testing.T) {
 	}
 	p.Recovered()
 	p.Gap(adapter.Gap{Topics: []string{"/b", "/a"}})
-	for text, want := range map[string]int{"connected": 2, "connection lost": 1, "missed": 2, "/a": 1, "part=server": 4} {
+	for text, want := range map[string]int{"connected": 2, "connection lost": 1, "missed": 2, "/a": 1, "part=server": 3} {
 		if got := strings.Count(log.String(), text); got != want {
 			t.Errorf("%q is there %d times, want %d:\n%s", text, got, want, &log)
 		}
@@ -125,6 +125,36 @@ func TestWatch_EventsComeInOrderWithTheirStatus(t *testing.T) {
 		}
 		if gap.Status.Gaps != 1 || !slices.Equal(gap.Gap.Topics, []string{"/a", "/b"}) {
 			t.Errorf("the gap is %+v", gap)
+		}
+	})
+}
+
+func TestWatch_AnOutageOfSeveralPartsIsOneGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, e := quietHealth(), &events{}
+		defer h.Watch(e.put)()
+		a, b := h.Part("a", nil), h.Part("b", nil)
+		a.Recovered()
+		a.Lost(errTest) // before all were up
+		a.Recovered()
+		b.Recovered()
+		a.Lost(errTest)
+		b.Lost(errTest)
+		start := time.Now()
+		a.Gap(adapter.Gap{Topics: []string{"/x"}, From: start.Add(2), To: start.Add(3)})
+		a.Recovered()
+		b.Gap(adapter.Gap{Topics: []string{"/x", "/a"}, From: start.Add(1), To: start.Add(4)})
+		b.Recovered()
+		synctest.Wait()
+		if got := e.words(); got != "degraded up degraded up gap" {
+			t.Fatalf("got %s", got)
+		}
+		last := e.list[4]
+		if !slices.Equal(last.Gap.Topics, []string{"/a", "/x"}) || !last.Gap.From.Equal(start.Add(1)) || !last.Gap.To.Equal(start.Add(4)) || last.Status.Gaps != 1 {
+			t.Errorf("got %+v of %d", last.Gap, last.Status.Gaps)
+		}
+		if last.Status.Interruptions != 2 {
+			t.Errorf("got %d interruptions, want 2", last.Status.Interruptions)
 		}
 	})
 }
@@ -166,14 +196,14 @@ func TestWatch_ForgetsTheOldestOfTooMany(t *testing.T) {
 		open := make(chan struct{})
 		defer h.Watch(func(one adapter.Event) { <-open; e.put(one) })()
 		p := h.Part("a", nil)
-		p.Gap(adapter.Gap{})
+		p.Recovered()
 		synctest.Wait()
 		for range maxEvents + 10 {
 			p.Gap(adapter.Gap{})
 		}
 		close(open)
 		synctest.Wait()
-		if last := e.list[len(e.list)-1]; len(e.list) != maxEvents+1 || last.Status.Gaps != maxEvents+11 {
+		if last := e.list[len(e.list)-1]; len(e.list) != maxEvents+1 || last.Status.Gaps != maxEvents+10 {
 			t.Errorf("got %d events, the last with %d gaps", len(e.list), last.Status.Gaps)
 		}
 	})

@@ -115,10 +115,10 @@ func (l *lane) Receive(a Arrival) {
 		return
 	}
 	l.backoff.reset()
-	l.part.Recovered()
 	if topics, since := l.table.healed(); len(topics) > 0 {
 		l.part.Gap(adapter.Gap{Topics: topics, From: since, To: time.Now()})
 	}
+	l.part.Recovered()
 }
 
 // Topic is empty: nobody misses a probe.

@@ -26,14 +26,16 @@ func (p *Part) Connecting() { p.enter(connecting, nil) }
 
 // Recovered says that messages have made the whole way.
 func (p *Part) Recovered() {
-	if p.enter(up, nil) {
+	changed, gap := p.enter(up, nil)
+	if changed {
 		p.health.logger.Info("redis: connected", slog.String("part", p.name))
 	}
+	p.health.logGap(gap)
 }
 
 // Lost says that messages do not travel, and why.
 func (p *Part) Lost(cause error) {
-	if p.enter(down, cause) {
+	if changed, _ := p.enter(down, cause); changed {
 		p.health.logger.Warn("redis: connection lost", slog.String("part", p.name), slog.String("error", cause.Error()))
 	}
 }
@@ -41,29 +43,31 @@ func (p *Part) Lost(cause error) {
 // Remove takes the part away: what it was for is done by others, or by nobody.
 func (p *Part) Remove() {
 	p.health.mu.Lock()
-	defer p.health.mu.Unlock()
+	var gap *adapter.Gap
 	if !p.removed {
 		p.removed = true
 		p.health.parts = slices.DeleteFunc(p.health.parts, func(other *Part) bool { return other == p })
-		p.health.changedLocked()
+		gap = p.health.changedLocked(false)
 	}
+	p.health.mu.Unlock()
+	p.health.logGap(gap)
 }
 
-// enter changes the phase and says whether it was another one.
-func (p *Part) enter(next phase, cause error) bool {
+// enter changes the phase. It says whether it was another one, and returns the gap that
+// ended with it.
+func (p *Part) enter(next phase, cause error) (changed bool, gap *adapter.Gap) {
 	p.health.mu.Lock()
 	defer p.health.mu.Unlock()
 	if p.removed {
-		return false
+		return false, nil
 	}
-	p.cause = cause
+	was := p.phase
+	p.phase, p.cause = next, cause
 	p.health.cause = p.health.causeLocked()
-	if p.phase == next {
-		return false
+	if was == next {
+		return false, nil
 	}
-	p.phase = next
-	p.health.changedLocked()
-	return true
+	return true, p.health.changedLocked(was == up && next == down)
 }
 
 // check is Health.Check for this part alone.
@@ -78,9 +82,38 @@ func (p *Part) isDown() bool {
 	return errors.Is(err, adapter.ErrDegraded)
 }
 
-// Gap reports a time in which messages of other nodes may have been missed.
+// Gap reports a time in which messages of other nodes may have been missed. While a
+// part is not up, gaps are made one, which is told of when all are: so an outage is one
+// gap, whatever number of servers it concerned.
 func (p *Part) Gap(g adapter.Gap) {
-	p.report(g, &p.health.status.Gaps, "redis: messages of other nodes may have been missed")
+	p.setTopics(&g)
+	h := p.health
+	h.mu.Lock()
+	if h.gap != nil {
+		g = merge(*h.gap, g)
+	}
+	h.gap = &g
+	var ended *adapter.Gap
+	if h.phase == up {
+		ended = h.changedLocked(false)
+	}
+	h.mu.Unlock()
+	h.logGap(ended)
+}
+
+// merge returns a gap that covers two.
+func merge(a, b adapter.Gap) adapter.Gap {
+	if b.From.Before(a.From) {
+		a.From = b.From
+	}
+	if b.To.After(a.To) {
+		a.To = b.To
+	}
+	a.Topics = slices.Concat(a.Topics, b.Topics)
+	slices.Sort(a.Topics)
+	a.Topics = slices.Compact(a.Topics)
+	a.Missed += b.Missed
+	return a
 }
 
 // LogGap reports that a log had lost entries before they were read.
@@ -93,21 +126,36 @@ func (p *Part) LogReset(g adapter.Gap) {
 	p.report(g, &p.health.status.LogResets, "redis: the log is not the one that it was")
 }
 
-// loggedTopics bounds a line of the log.
-const loggedTopics = 16
-
 func (p *Part) report(g adapter.Gap, count *uint64, text string) {
+	p.setTopics(&g)
+	p.health.mu.Lock()
+	*count++
+	p.health.tellLocked(adapter.Event{Gap: &g})
+	p.health.mu.Unlock()
+	p.health.log(text, &g)
+}
+
+// setTopics fills in which topics g concerns, and sorts them.
+func (p *Part) setTopics(g *adapter.Gap) {
 	if g.Topics == nil && p.topics != nil {
 		g.Topics = p.topics()
 	}
 	slices.Sort(g.Topics)
 	g.Topics = slices.Compact(g.Topics)
-	p.health.mu.Lock()
-	*count++
-	p.health.tellLocked(adapter.Event{Gap: &g})
-	p.health.mu.Unlock()
-	p.health.logger.Warn(text, slog.String("part", p.name), slog.Time("from", g.From), slog.Time("to", g.To),
-		slog.Int("topics", len(g.Topics)), slog.Any("first", g.Topics[:min(len(g.Topics), loggedTopics)]), slog.Uint64("missed", g.Missed))
+}
+
+func (h *Health) logGap(g *adapter.Gap) {
+	if g != nil {
+		h.log("redis: messages of other nodes may have been missed", g)
+	}
+}
+
+// loggedTopics bounds a line of the log.
+const loggedTopics = 16
+
+func (h *Health) log(text string, g *adapter.Gap) {
+	h.logger.Warn(text, slog.Time("from", g.From), slog.Time("to", g.To), slog.Uint64("missed", g.Missed),
+		slog.Int("topics", len(g.Topics)), slog.Any("first", g.Topics[:min(len(g.Topics), loggedTopics)]))
 }
 
 // Repeated counts entries of a log that were there more than once.
