@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/roomcast/roomcast/internal/engine"
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -94,6 +95,29 @@ func (n *Namespace) findMissed(ctx context.Context, who credentials) (*catchUp, 
 		return nil, err
 	}
 	return c, c.read(ctx, "")
+}
+
+// outagePatience is how long a client that comes back waits for a backend that is away:
+// what cut it off may have cut the node off too, and is often over in a moment.
+const outagePatience = 2 * time.Second
+
+// findPatiently is findMissed, again when the backend is back if it was away. What fails
+// for another reason is tried once more, since that may be how an outage begins.
+func (n *Namespace) findPatiently(ctx context.Context, who credentials) (*catchUp, error) {
+	waiting, cancel := context.WithTimeout(ctx, outagePatience)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		c, err := n.findMissed(ctx, who)
+		switch {
+		case err == nil, errors.Is(err, adapter.ErrNoRecord), errors.Is(err, adapter.ErrNoOffset), errors.Is(err, errMissedTooMuch):
+			return c, err
+		case attempt > 1 && !errors.Is(err, adapter.ErrDegraded) && !errors.Is(err, errNoPosition):
+			return nil, err
+		}
+		if n.keeper == nil || !n.server.awaitBus(waiting) { // in memory there is nothing to wait for
+			return nil, err
+		}
+	}
 }
 
 // expect makes s wait until what its client knows has been delivered. The caller holds

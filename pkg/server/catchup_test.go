@@ -5,6 +5,7 @@ import (
 	"slices"
 	gosync "sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/roomcast/roomcast/internal/testutil/rawclient"
@@ -154,5 +155,62 @@ func TestCatchUp_StormReadsTheLogOncePerClient(t *testing.T) {
 	emit(t, servers[1], 4)
 	for _, w := range all {
 		w.events(`2["n",4]`)
+	}
+}
+
+// What cuts a node off from its backend often cuts clients off too, who are quick: they
+// are patient with the node for a moment.
+func TestCatchUp_BackendIsAwayForAMoment(t *testing.T) {
+	for away, recovers := range map[time.Duration]bool{0: true, 600 * time.Millisecond: true, 3 * time.Second: false} {
+		t.Run(away.String(), func(t *testing.T) {
+			inStreamBubble(t, server.Options{Recovery: &server.Recovery{}}, func(t *testing.T, s *server.Server, way *streamNode, dial rawclient.Dialer) {
+				w := wander(t, pipeURL, "/", dial)
+				emit(t, s, 1)
+				w.events(`2["n",1]`)
+				time.Sleep(time.Second)
+				w.Close()
+				synctest.Wait()
+				way.away.Store(true)
+				time.AfterFunc(away, func() { way.away.Store(false) })
+				began := time.Now()
+				_, recovered := w.back(pipeURL)
+				if took := time.Since(began); recovered != recovers || took > outageEnds(away) {
+					t.Errorf("recovered: %v after %v", recovered, took)
+				}
+				for _, newcomer := range []string{"0", `0{"pid":"x","offset":"1-0"}`} {
+					began := time.Now()
+					c := rawclient.Dial(t, pipeURL, dial)
+					c.Send(newcomer)
+					c.Next()
+					if took := time.Since(began); took > 0 && !(away > 2*time.Second && newcomer != "0") {
+						t.Errorf("a new client waited for %v", took)
+					}
+				}
+				way.away.Store(false)
+			})
+		})
+	}
+}
+
+// outageEnds is when a client has its answer at the latest.
+func outageEnds(away time.Duration) time.Duration {
+	return min(away+100*time.Millisecond, 2*time.Second)
+}
+
+// An error of no outage is tried once more, and then it is a fresh start.
+func TestCatchUp_StepThatFailsIsTriedTwice(t *testing.T) {
+	for failures, recovers := range map[int64]bool{1: true, 2: false} {
+		inStreamBubble(t, server.Options{Recovery: &server.Recovery{}}, func(t *testing.T, s *server.Server, way *streamNode, dial rawclient.Dialer) {
+			w := wander(t, pipeURL, "/", dial)
+			emit(t, s, 1)
+			w.events(`2["n",1]`)
+			time.Sleep(time.Second)
+			w.Close()
+			synctest.Wait()
+			way.broken.Store(failures)
+			if _, recovered := w.back(pipeURL); recovered != recovers {
+				t.Errorf("after %d failures recovered: %v", failures, recovered)
+			}
+		})
 	}
 }

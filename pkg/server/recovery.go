@@ -187,7 +187,7 @@ func (s *Socket) restore() *catchUp {
 	}
 	ctx, cancel := n.server.withPatience(s.Context())
 	defer cancel()
-	c, err := n.findMissed(ctx, who)
+	c, err := n.findPatiently(ctx, who)
 	if err == nil {
 		err = s.enter(c.rooms())
 	}

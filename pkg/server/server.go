@@ -37,6 +37,7 @@ type Server struct {
 	client        *clientFiles // nil without Options.Client
 	unobserve     func()       // ends what observe began
 	renewing      sync.Once    // renewRecords has begun
+	outage        outage
 
 	closing atomic.Bool // no new clients; those that are here are being closed
 	closed  atomic.Bool // nothing can be emitted any more

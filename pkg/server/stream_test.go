@@ -47,6 +47,7 @@ type streamNode struct {
 	away   atomic.Bool // the backend is not reached, and that is known
 	cut    atomic.Bool // requests do not arrive
 	lost   atomic.Uint64
+	broken atomic.Int64 // how many calls of Find fail
 	saves  atomic.Int64
 	reads  atomic.Int64
 	writes atomic.Int64                 // at present
@@ -374,6 +375,9 @@ func (l *streamLink) Save(_ context.Context, r *adapter.Record) error {
 func (l *streamLink) Find(_ context.Context, privateID, offset string) (*adapter.Record, error) {
 	if err := l.node.step("find"); err != nil {
 		return nil, err
+	}
+	if l.node.broken.Add(-1) >= 0 {
+		return nil, errStore
 	}
 	l.node.mu.Lock()
 	defer l.node.mu.Unlock()
