@@ -716,3 +716,23 @@ func TestFault_NodeThatFindsRedisLaterMissesNothingSinceItListens(t *testing.T) 
 		t.Errorf("%d gaps, %d resets", gaps, resets)
 	}
 }
+
+func TestFault_StreamLostUnderLoadIsNoticed(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, startRedis(t).Addr())
+	a, b := open(t, client), open(t, client, func(c *Config) { c.ReadCount = 2 })
+	a.listen()
+	b.listen()
+	stop := load(t, a, b)
+	b.await(500)
+	client.FlushAll(t.Context())
+	eventually(t, "noticing", func() bool { _, resets, _ := b.part.counts(); return resets == 1 })
+	count := stop()
+	last := fmt.Sprint(count - 1)
+	eventually(t, "hearing the last", func() bool { return slices.Contains(b.texts(), last) })
+	heard := b.texts()
+	slices.Sort(heard)
+	if unique := len(slices.Compact(slices.Clone(heard))); unique != len(heard) {
+		t.Errorf("%d of %d entries came twice", len(heard)-unique, len(heard))
+	}
+}

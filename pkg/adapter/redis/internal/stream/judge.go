@@ -30,6 +30,8 @@ func judge(p position, s state, there bool) (finding, position, uint64) {
 	switch {
 	case there && s.last == p.at:
 		return judgeRead(p, s)
+	case there && s.added >= 0 && s.added < p.count:
+		return lost, p, 0 // another stream was begun meanwhile, and more is to be read of it
 	case there:
 		return whole, p, 0
 	case p.at == id{}:

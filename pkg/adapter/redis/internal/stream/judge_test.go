@@ -20,6 +20,7 @@ func TestJudge_KnowsWhatIsMissing(t *testing.T) {
 		"all is read, count unknown":           {at(10, -1), log(1, 10, 10, 10), true, whole, 10, 0},
 		"all is read, but more were added":     {at(30, 15), log(25, 30, 6, 30), true, trimmed, 30, 15},
 		"all is read of another stream":        {at(30, 12), log(29, 30, 2, 2), true, lost, 2, 0},
+		"some are to be read of another one":   {at(30, 12), log(28, 40, 5, 5), true, lost, 12, 0},
 		"trimmed up to the position":           {at(5, 5), log(6, 10, 5, 10), false, whole, 5, 0},
 		"trimmed past the position":            {at(5, 5), log(8, 10, 3, 10), false, trimmed, 7, 2},
 		"emptied behind the position":          {at(5, 5), log(0, 10, 0, 10), false, trimmed, 10, 5},

@@ -17,7 +17,7 @@ type Timing struct {
 	// Answer is how long Redis may take to answer, beyond what it was asked to wait: 3 s.
 	Answer time.Duration
 	// Check is how long the reader goes on without comparing the stream with its
-	// position: 5 s.
+	// position: 1 s.
 	Check time.Duration
 }
 
@@ -30,7 +30,7 @@ func (t Timing) withDefaults() Timing {
 		{&t.LastBackoff, 2 * time.Second},
 		{&t.Dial, 2 * time.Second},
 		{&t.Answer, 3 * time.Second},
-		{&t.Check, 5 * time.Second},
+		{&t.Check, time.Second},
 	} {
 		if *d.of == 0 {
 			*d.of = d.value
