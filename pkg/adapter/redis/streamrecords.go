@@ -2,9 +2,9 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/adapter/redis/internal/stream"
@@ -160,16 +160,21 @@ func (l *recoveryLink) Start() string {
 // Compare orders two offsets; see adapter.RecoveryLink.
 func (l *recoveryLink) Compare(a, b string) int { return stream.Compare(a, b) }
 
-// reachable says why nothing can be kept or read at the moment, without asking Redis: who
-// is known to be away would only be waited for.
+// outage is how long is waited for a log that is known to be away: what cuts a node from
+// Redis often cuts clients too, and they are back in a moment.
+const outage = time.Second
+
+// reachable returns when the log works, or says why nothing can be kept or read.
 func (l *recoveryLink) reachable(ctx context.Context) error {
 	if l.closed.Load() {
 		return adapter.ErrClosed
 	}
-	if _, err := l.adapter.health.Check(); errors.Is(err, adapter.ErrDegraded) {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return ctx.Err()
+	ctx, cancel := context.WithTimeout(ctx, outage)
+	defer cancel()
+	return l.log.Await(ctx)
 }
 
 func (l *recoveryLink) wrap(what string, err error) error {

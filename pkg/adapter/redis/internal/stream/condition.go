@@ -1,6 +1,12 @@
 package stream
 
-import "sync"
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+)
 
 // side is one of the two that can tell whether the log works.
 type side int
@@ -18,6 +24,8 @@ type condition struct {
 	part  Part
 	known [sides]bool
 	cause [sides]error
+	// mended is closed when the log works again; nil while nobody waits.
+	mended chan struct{}
 }
 
 // works says that this side works.
@@ -33,6 +41,10 @@ func (c *condition) works(s side) {
 		return
 	}
 	c.part.Recovered()
+	if c.mended != nil {
+		close(c.mended)
+		c.mended = nil
+	}
 }
 
 // fails says that this side does not.
@@ -57,4 +69,26 @@ func (c *condition) why() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.first()
+}
+
+// await returns when the log works, or is not known not to, and fails with an error that
+// wraps ErrDegraded when ctx ends first.
+func (c *condition) await(ctx context.Context) error {
+	c.mu.Lock()
+	cause := c.first()
+	if cause == nil {
+		c.mu.Unlock()
+		return nil
+	}
+	if c.mended == nil {
+		c.mended = make(chan struct{})
+	}
+	mended := c.mended
+	c.mu.Unlock()
+	select {
+	case <-mended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", adapter.ErrDegraded, cause)
+	}
 }

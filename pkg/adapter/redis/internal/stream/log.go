@@ -89,6 +89,10 @@ func (l *Log) callOnce(ctx context.Context, commands ...command) error {
 	}
 }
 
+// Await returns when the log works, as far as is known, and fails with an error that wraps
+// ErrDegraded when ctx ends first.
+func (l *Log) Await(ctx context.Context) error { return l.condition.await(ctx) }
+
 // Append queues e, which is the log's from then on. It never waits. Entries are
 // written in the order of the calls, and once more as often as needed until Redis has
 // them. It fails with ErrClosed, and with ErrQueueFull when too many bytes wait.
