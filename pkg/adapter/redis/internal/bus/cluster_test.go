@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -274,5 +275,8 @@ func TestCluster_StartsBeforeTheCluster(t *testing.T) {
 	eventually(t, "expiry", func() bool { return n.health.Status().Dropped["expired"] == 1 })
 	if n.Waiting() != 0 {
 		t.Errorf("%d messages wait", n.Waiting())
+	}
+	if _, err := n.Subscribers(t.Context(), "x"); !errors.Is(err, adapter.ErrDegraded) {
+		t.Errorf("counting without Redis: got %v, want ErrDegraded", err)
 	}
 }

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -34,15 +35,21 @@ func (b *Bus) Subscribers(ctx context.Context, channel string) (int, error) {
 		}
 		select {
 		case a := <-answer:
-			if _, err := b.config.Health.Check(); a.err != nil && errors.Is(err, adapter.ErrDegraded) {
-				return 0, err // which says more than that this connection has failed
-			}
-			return a.subscribers, a.err
+			return a.subscribers, b.away(a.err)
 		case <-changed:
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
 	}
+}
+
+// away returns why a question was not answered: when Redis did not say so itself, it
+// could not be reached, which may be known before the connections notice.
+func (b *Bus) away(err error) error {
+	if _, refusal := errors.AsType[goredis.Error](err); err == nil || refusal || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", adapter.ErrDegraded, err)
 }
 
 // ask asks in a goroutine, because the client heeds a context only if its owner has

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -143,7 +144,7 @@ func (b *outbox) forward(p *publisher, list []*Outgoing) (elsewhere bool) {
 func (p *publisher) insert(list []*Outgoing) {
 	p.queue = append(list, p.queue...)
 	if len(p.queue) > len(list) && list[len(list)-1].number > p.queue[len(list)].number {
-		slices.SortFunc(p.queue, func(a, b *Outgoing) int { return int(int64(a.number - b.number)) })
+		slices.SortFunc(p.queue, func(a, b *Outgoing) int { return cmp.Compare(a.number, b.number) })
 	}
 	signal(p.wake)
 }
