@@ -315,8 +315,12 @@ func (l *streamLink) expire(now time.Time) time.Time {
 	return l.sequence.Expire(now, away != nil)
 }
 
-// take passes on a message whose turn it is.
+// take passes on a message whose turn it is, unless the link was closed meanwhile: one
+// message may let go many.
 func (l *streamLink) take(t turn) {
+	if l.closed.Load() {
+		return
+	}
 	m := t.message
 	if m == nil {
 		var err error
