@@ -85,7 +85,11 @@ func (s *stage) rage(ctx context.Context, storm *crowd, victim *member, left []*
 		return err
 	}
 	s.inOrderOnce(v)
-	s.judgeStorm(storm, killed, back)
+	states, err := s.states(ctx)
+	if err != nil {
+		return err
+	}
+	s.judgeStorm(storm, states, killed, back)
 	if s.logged() {
 		again, err := s.commands(ctx, "xrange")
 		if err != nil {
@@ -106,7 +110,7 @@ func (s *stage) rage(ctx context.Context, storm *crowd, victim *member, left []*
 }
 
 // judgeStorm adds what the clients that came back, and those that were there, saw.
-func (s *stage) judgeStorm(storm *crowd, killed, back time.Time) {
+func (s *stage) judgeStorm(storm *crowd, states []node.State, killed, back time.Time) {
 	var times tally.Latencies
 	for _, c := range storm.clients {
 		all := c.Handshakes()
@@ -116,9 +120,23 @@ func (s *stage) judgeStorm(storm *crowd, killed, back time.Time) {
 	s.atMost("handshake p99", times.Quantile(0.99), handshakeLimit)
 	recovered, afresh, refused := storm.returns()
 	s.holds(!s.logged() || afresh == 0, "recovered %d, afresh %d, refused attempts %d", recovered, afresh, refused)
+	if s.logged() && afresh > 0 {
+		s.note("recoveries by their end %v", recoveries(states))
+	}
 	s.none("disconnected residents", s.crowd.disconnections())
 	residents := tally.Measure(s.ledger.Accepted(), s.crowd.logs, tally.Both, killed, back)
 	s.below("residents' p99", residents.Quantile(0.99), residentLimit)
+}
+
+// recoveries adds up what the nodes say of those who wanted to recover.
+func recoveries(states []node.State) map[string]uint64 {
+	sum := map[string]uint64{}
+	for _, state := range states {
+		for end, n := range state.Recoveries {
+			sum[end] += n
+		}
+	}
+	return sum
 }
 
 // calmMemory is the memory of the nodes while that many clients are connected that

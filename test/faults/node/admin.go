@@ -148,7 +148,7 @@ func (n *node) state() State {
 	s := State{
 		Goroutines: busyGoroutines(), Heap: memory.HeapAlloc,
 		Ready: health.Ready, Bus: health.Bus, Dropped: health.BusDropped,
-		SlowConsumers: stats.SlowConsumers, Panics: stats.Panics,
+		SlowConsumers: stats.SlowConsumers, Panics: stats.Panics, Recoveries: stats.Recoveries,
 	}
 	for _, sessions := range stats.Sessions {
 		s.Sessions += sessions

@@ -92,6 +92,9 @@ type State struct {
 	SlowConsumers uint64
 	// Panics counts panics.
 	Panics uint64
+	// Recoveries counts the clients that came back with a private id, by what became of
+	// it.
+	Recoveries map[string]uint64
 	// Dropped counts messages that the adapter dropped, by reason.
 	Dropped map[string]uint64
 	// Interruptions, Gaps, LogGaps, LogResets and Repeated are the adapter's counts.
