@@ -218,7 +218,7 @@ func TestACL_AMissingRightIsNamed(t *testing.T) {
 					}
 				})()
 				link, err := a.Join(t.Context(), "/a-b", "a", func(*adapter.Message) {})
-				defer link.Close(t.Context()) // which may say that something was not written
+				defer func() { _ = link.Close(t.Context()) }() // which may say that something was not written
 				store, keeps := a.(adapter.RecoveryStore)
 				if keeps {
 					for range 2 {

@@ -11,9 +11,8 @@ import (
 	"github.com/roomcast/roomcast/pkg/adapter/redis"
 )
 
-// Each kind of channel is moved to another master while messages are sent there: none is
-// lost, since Redis refuses what has come to the wrong master, but for those that were on
-// their way to the old one's subscribers.
+// Each kind of channel is moved to another master while messages are sent there. What is
+// sent before the subscription has followed may be missed.
 func TestSharded_ChannelsFollowTheirSlots(t *testing.T) {
 	t.Parallel()
 	cluster := rediscluster.Start(t)

@@ -2,7 +2,10 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
@@ -37,8 +40,13 @@ func (c counter) CountNodes(ctx context.Context) (int, error) {
 	if !l.closed.Load() {
 		n, err = l.bus.Subscribers(ctx, l.form.requests())
 	}
-	if err != nil {
-		return 0, fmt.Errorf("redis: count nodes of %q: %w", l.topic, err)
+	if err == nil {
+		return n, nil
 	}
-	return n, nil
+	_, refused := errors.AsType[goredis.Error](err)
+	if !refused && ctx.Err() == nil && !errors.Is(err, adapter.ErrClosed) && !errors.Is(err, adapter.ErrDegraded) {
+		// The question failed on its way, before the adapter's own connections did.
+		err = fmt.Errorf("%w: %w", adapter.ErrDegraded, err)
+	}
+	return 0, fmt.Errorf("redis: count nodes of %q: %w", l.topic, err)
 }

@@ -24,7 +24,7 @@ func shardedLink(opts ShardedOptions, namespace string, rooms ...string) *sharde
 
 const someID = "0123456789abcdefAAAA"
 
-func event(rooms ...string) *adapter.Message {
+func broadcastTo(rooms ...string) *adapter.Message {
 	return &adapter.Message{Kind: adapter.KindBroadcast, Broadcast: &adapter.Broadcast{
 		Packet: packet.Packet{Type: packet.Event, Data: []byte(`["e"]`)}, Rooms: rooms}}
 }
@@ -45,7 +45,7 @@ func TestSharded_BroadcastsTravelOnTheChannelOfTheirMode(t *testing.T) {
 	} {
 		for i, rooms := range [][]string{nil, {"r"}, {someID}, {"r", someID}} {
 			o := newOutgoing()
-			if err := shardedLink(modes[name], "/a").encode(o, event(rooms...)); err != nil || o.Channel != want[i] || o.Body[0] != '{' {
+			if err := shardedLink(modes[name], "/a").encode(o, broadcastTo(rooms...)); err != nil || o.Channel != want[i] || o.Body[0] != '{' {
 				t.Errorf("%s, to %q: got %q, %v, want %q", name, rooms, o.Channel, err, want[i])
 			}
 		}
@@ -53,7 +53,7 @@ func TestSharded_BroadcastsTravelOnTheChannelOfTheirMode(t *testing.T) {
 }
 
 func TestSharded_RequestsTravelAsNodeSendsThemOrOnOurOwnChannel(t *testing.T) {
-	call := event("r").Broadcast.Packet
+	call := broadcastTo("r").Broadcast.Packet
 	for name, c := range map[string]struct {
 		m    adapter.Message
 		want string
