@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -52,6 +53,7 @@ type Bus struct {
 	owner   sync.WaitGroup
 	running sync.WaitGroup // the lanes, and the topology
 	ended   chan struct{}  // closed when the goroutines have ended
+	whole   atomic.Bool    // all of Redis has been up once
 
 	// mu keeps subscriptions in the table of the lane that they belong to: it is locked
 	// while they change hands.
@@ -155,15 +157,16 @@ func (b *Bus) Unsubscribe(c Channel, r Route, linger bool) {
 }
 
 // Await waits until the subscriptions to all of cs are confirmed and their servers
-// are up; without any, until all of Redis is. A subscription that nobody has counts as
+// are up; without any, and for the first time, until all of Redis is. A subscription that nobody has counts as
 // confirmed. It fails with an error that wraps adapter.ErrDegraded as soon as such a
 // server is known to be away, and with ctx's error.
 func (b *Bus) Await(ctx context.Context, cs ...Channel) error {
-	for all := len(cs) == 0; ; {
+	for all := len(cs) == 0 || !b.whole.Load(); ; {
 		var ready, changed <-chan struct{}
 		var err error
 		if all {
 			changed, err = b.config.Health.Check()
+			b.whole.CompareAndSwap(false, err == nil)
 		}
 		for err == nil && len(cs) > 0 {
 			if ready, changed, err = b.ready(cs[0]); ready != nil {

@@ -35,6 +35,9 @@ func TestCluster_ALaneForEachMaster(t *testing.T) {
 	names := channelNames(600)
 	b.listen(t, names...)
 	a.await(t)
+	if s := b.health.Status(); s.State != adapter.Up {
+		t.Errorf("after the first Await: %+v", s)
+	}
 	if got := len(a.outbox.present().lanes); got != 4 { // and one for slots without a master
 		t.Errorf("got %d lanes", got)
 	}
