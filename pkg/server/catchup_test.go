@@ -214,3 +214,21 @@ func TestCatchUp_StepThatFailsIsTriedTwice(t *testing.T) {
 		})
 	}
 }
+
+// The record was taken: it is there again before the client knows that it is back.
+func TestCatchUp_RecordIsThereWhenTheClientIsBack(t *testing.T) {
+	inStreamBubble(t, server.Options{Recovery: &server.Recovery{}}, func(t *testing.T, s *server.Server, way *streamNode, dial rawclient.Dialer) {
+		w := wander(t, pipeURL, "/", dial)
+		emit(t, s, 1)
+		w.events(`2["n",1]`)
+		time.Sleep(time.Second)
+		for range 3 {
+			before := way.record(w.pid)
+			w.Close()
+			w.recovers(pipeURL)
+			if r := way.record(w.pid); r == nil || r.Incarnation == before.Incarnation {
+				t.Errorf("the record is %+v after %+v", r, before)
+			}
+		}
+	})
+}
