@@ -157,9 +157,10 @@ func (b *Bus) Unsubscribe(c Channel, r Route, linger bool) {
 }
 
 // Await waits until the subscriptions to all of cs are confirmed and their servers
-// are up; without any, and for the first time, until all of Redis is. A subscription that nobody has counts as
-// confirmed. It fails with an error that wraps adapter.ErrDegraded as soon as such a
-// server is known to be away, and with ctx's error.
+// are up; without any, and until that was so once, for all of Redis. A subscription
+// that nobody has counts as confirmed. It fails with an error that wraps
+// adapter.ErrDegraded as soon as such a server is known to be away, and with ctx's
+// error.
 func (b *Bus) Await(ctx context.Context, cs ...Channel) error {
 	for all := len(cs) == 0 || !b.whole.Load(); ; {
 		var ready, changed <-chan struct{}
