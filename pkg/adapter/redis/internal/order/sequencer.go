@@ -8,7 +8,7 @@ import (
 // Limits of what is held. At either of them what has waited longest goes on.
 const (
 	maxEntries = 8192
-	maxCalls   = 1024
+	maxCalls   = 8192
 	maxSenders = 4096
 )
 
@@ -48,12 +48,14 @@ type Sequencer[T any] struct {
 type sender[T any] struct {
 	known bool
 	last  uint64       // number of the last message that was passed on
+	came  time.Time    // when the stream brought something of its last
 	calls []Message[T] // that are ahead, by number
 }
 
 // Entry takes a message of the stream, in the stream's order.
 func (s *Sequencer[T]) Entry(m Message[T], now time.Time) {
 	m.arrived = now
+	s.sender(m.Sender).came = now
 	s.entries = append(s.entries, m)
 	if len(s.entries) > maxEntries {
 		s.release(s.entries[0])
@@ -89,6 +91,9 @@ func (s *Sequencer[T]) Call(m Message[T], now time.Time) {
 
 // Expire passes on what has been held for long enough, and returns when to call it
 // again, the zero time if nothing is held. With hurry nothing is worth waiting for.
+//
+// A call is held for longer while the stream brings entries of its sender: the stream
+// may be behind, but it loses nothing.
 func (s *Sequencer[T]) Expire(now time.Time, hurry bool) (again time.Time) {
 	for len(s.entries) > 0 {
 		head := s.entries[0]
@@ -101,7 +106,7 @@ func (s *Sequencer[T]) Expire(now time.Time, hurry bool) (again time.Time) {
 	}
 	for name, from := range s.senders {
 		for len(from.calls) > 0 && !s.awaits(name, from.calls[0].Number) {
-			end := from.calls[0].arrived.Add(s.patience(from))
+			end := later(from.calls[0].arrived, from.came).Add(s.patience(from))
 			if !hurry && end.After(now) {
 				again = earlier(again, end)
 				break
@@ -111,6 +116,13 @@ func (s *Sequencer[T]) Expire(now time.Time, hurry bool) (again time.Time) {
 		}
 	}
 	return again
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -303,3 +303,21 @@ func (f *fixture) check(t *testing.T, seed uint64, total int, stream []Message[s
 		t.Fatalf("seed %d: the stream's order was not kept", seed)
 	}
 }
+
+func TestSequencer_CallWaitsForAStreamThatIsBehind(t *testing.T) {
+	f := newFixture()
+	f.entry("a", 1)
+	f.call("a", 4)
+	f.pass(patience - 1)
+	f.entry("a", 2)
+	f.want(t, "a1", "a2")
+	if again := f.pass(patience - 1); again != 1 {
+		t.Errorf("looks again after %v, want 1ns", again)
+	}
+	f.entry("b", 1) // another sender's say nothing about it
+	f.want(t, "b1")
+	f.pass(1)
+	f.want(t, "a4")
+	f.entry("a", 3)
+	f.want(t, "a3")
+}
