@@ -106,7 +106,8 @@ func (c *Cluster) Failover(ctx context.Context, addr string) (string, error) {
 			return "", err
 		}
 		return m.Addr(), c.await(ctx, "that the replica is master", func(seer *member, ctx context.Context) bool {
-			return seer.sees(ctx, old.id, "slave") && seer.sees(ctx, m.id, "master")
+			return seer.sees(ctx, func(n node) bool { return n.id == old.id && n.is("slave") }) &&
+				seer.sees(ctx, func(n node) bool { return n.id == m.id && n.is("master") && len(n.slots) > 0 })
 		})
 	}
 	return "", errors.New("rediscluster: " + addr + " has no replica")
@@ -114,14 +115,13 @@ func (c *Cluster) Failover(ctx context.Context, addr string) (string, error) {
 
 // replicates says whether m is a replica of master.
 func (m *member) replicates(ctx context.Context, master *member) bool {
-	all, err := m.nodes(ctx)
-	return err == nil && slices.ContainsFunc(all, func(n node) bool { return n.id == m.id && n.master == master.id })
+	return m.sees(ctx, func(n node) bool { return n.id == m.id && n.master == master.id })
 }
 
-// sees says whether m takes the server with an id for what flag says.
-func (m *member) sees(ctx context.Context, id, flag string) bool {
+// sees says whether m knows a server like that.
+func (m *member) sees(ctx context.Context, like func(node) bool) bool {
 	all, err := m.nodes(ctx)
-	return err == nil && slices.ContainsFunc(all, func(n node) bool { return n.id == id && n.is(flag) })
+	return err == nil && slices.ContainsFunc(all, like)
 }
 
 func wrapped(err error) error {
