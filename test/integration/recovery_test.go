@@ -30,7 +30,7 @@ func TestRecovery_OnAnyNodeOfAStream(t *testing.T) {
 				for _, story := range f.stories {
 					for _, transport := range transports {
 						t.Run(story+"/"+transport, func(t *testing.T) {
-							player.play(t, nil, scene{Story: story, Transport: transport, Nodes: urlsOf(nodes)})
+							player.play(t, nil, scene{Story: story, Transport: transport, Nodes: urlsOf(nodes), Adapter: streams})
 						})
 					}
 				}

@@ -7,7 +7,7 @@
 // {"story"}, with "error" when it went wrong and "result" when the story returned something.
 
 import { createInterface } from "node:readline";
-import { Stage } from "./stage.mjs";
+import { ask, next, Stage } from "./stage.mjs";
 import * as answers from "./stories/answers.mjs";
 import * as cluster from "./stories/cluster.mjs";
 import * as emitters from "./stories/emitters.mjs";
@@ -28,6 +28,15 @@ let interrupt = () => {};
 process.on("unhandledRejection", (err) => interrupt(err));
 process.on("uncaughtException", (err) => interrupt(err));
 
+// delivered waits until every node has delivered what all have said. A stream reaches some nodes later than others, and the
+// clients of the next story would hear of this one.
+async function delivered(stage) {
+  const clients = await stage.everywhere();
+  const heard = clients.flatMap((client) => clients.map((_, i) => next(client, `over ${i}`)));
+  await Promise.all(clients.map((client, i) => ask(client, "broadcast", {}, `over ${i}`)));
+  await Promise.all(heard);
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   const { story, ...scene } = JSON.parse(line);
   const stage = new Stage(scene);
@@ -36,6 +45,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     const play = stories[story];
     if (!play) throw new Error(`there is no story of that name`);
     answer.result = await Promise.race([play(stage), new Promise((_, reject) => { interrupt = reject; })]);
+    if (stage.adapter === "streams") await delivered(stage);
   } catch (err) {
     answer.error = String(err?.stack ?? err);
   }
