@@ -121,10 +121,19 @@ func (t *Topic) Broadcast(ctx context.Context, b *adapter.Broadcast) error {
 // at once with adapter.ErrDegraded, and they will arrive after it is back.
 func (t *Topic) RoomOccupied(ctx context.Context, room string) error {
 	if t.observer == nil {
-		return nil
+		return t.reachable()
 	}
 	if err := t.observer.RoomOccupied(ctx, room); err != nil {
 		return fmt.Errorf("cluster: occupy room of %q: %w", t.namespace, err)
+	}
+	return nil
+}
+
+// reachable fails with adapter.ErrDegraded while the backend is away: a link that hears
+// every broadcast anyway hears none then.
+func (t *Topic) reachable() error {
+	if t.node.Status().State == adapter.Degraded {
+		return fmt.Errorf("cluster: occupy room of %q: %w", t.namespace, adapter.ErrDegraded)
 	}
 	return nil
 }

@@ -185,9 +185,7 @@ func (s *Socket) restore() *catchUp {
 	if who.privateID == "" || who.offset == "" {
 		return nil
 	}
-	ctx, cancel := n.server.withPatience(s.Context())
-	defer cancel()
-	c, err := n.findPatiently(ctx, who)
+	c, err := s.findMissed(who)
 	if err == nil {
 		err = s.enter(c.rooms())
 	}
@@ -204,6 +202,19 @@ func (s *Socket) restore() *catchUp {
 		s.data.Store(&data{json: c.record.Data})
 	}
 	return c
+}
+
+// findMissed is Namespace.findPatiently when it is this client's turn.
+func (s *Socket) findMissed(who credentials) (*catchUp, error) {
+	n := s.namespace
+	done, err := n.server.turns.take(s.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	ctx, cancel := n.server.withPatience(s.Context())
+	defer cancel()
+	return n.findPatiently(ctx, who)
 }
 
 // identify gives s its ids.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/roomcast/roomcast/internal/cluster"
@@ -49,8 +50,15 @@ func (n *Namespace) reclaim(ctx context.Context, r *adapter.Record) error {
 	if r.Node == n.server.cluster.ID() {
 		return n.releaseHere(ctx, r.SocketID)
 	}
+	if n.server.silences.has(r.Node) {
+		return fmt.Errorf("server: %w: it did not answer a moment ago", cluster.ErrNodeLost)
+	}
 	request := &adapter.Request{Action: adapter.ActionRelease, Rooms: []string{r.SocketID}}
-	return n.topic.AskNode(ctx, r.Node, request, func(*adapter.Response) {})
+	err := n.topic.AskNode(ctx, r.Node, request, func(*adapter.Response) {})
+	if errors.Is(err, context.DeadlineExceeded) {
+		n.server.silences.add(r.Node)
+	}
+	return err
 }
 
 // releaseHere is reclaim for a socket of this node.

@@ -34,6 +34,8 @@ type Server struct {
 
 	undeliverable atomic.Uint64 // messages of other nodes that were dropped here
 	recoveries    recoveries
+	turns         turns        // of clients that come back
+	silences      silences     // of nodes that were asked for their sockets
 	client        *clientFiles // nil without Options.Client
 	unobserve     func()       // ends what observe began
 	renewing      sync.Once    // renewRecords has begun
@@ -58,7 +60,7 @@ func New(options Options) (*Server, error) {
 	}
 	options = options.withDefaults()
 	s := &Server{
-		options: options, log: options.Logger, base: context.Background(), tasks: newTasks(),
+		options: options, log: options.Logger, base: context.Background(), tasks: newTasks(), turns: newTurns(),
 		namespaces: make(map[string]*Namespace),
 		limits: packet.Limits{
 			MaxAttachments: options.MaxAttachments, MaxAttachmentBytes: options.MaxAttachmentBytes, MaxDepth: options.MaxJSONDepth,

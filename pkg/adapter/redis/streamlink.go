@@ -115,6 +115,9 @@ func (l *streamLink) introduce() {
 
 // listen begins to read the stream, before anything is waited for.
 func (l *streamLink) listen(ctx context.Context) (err error) {
+	if l.retention != nil && l.retention.Window > 0 {
+		l.log.KeepTail()
+	}
 	if l.deliver != nil {
 		l.listener, err = l.log.Listen(ctx, l.topic, l.enter)
 	}
@@ -311,8 +314,7 @@ func headerOf(e *stream.Entry) (*wire.Header, error) {
 // expire lets go what was held for too long. Nothing is held while pub/sub is away: what
 // it has lost does not come.
 func (l *streamLink) expire(now time.Time) time.Time {
-	_, away := l.adapter.health.Check()
-	return l.sequence.Expire(now, away != nil)
+	return l.sequence.Expire(now, l.bus.Away())
 }
 
 // take passes on a message whose turn it is, unless the link was closed meanwhile: one

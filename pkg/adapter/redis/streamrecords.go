@@ -134,8 +134,21 @@ func (l *recoveryLink) Missed(ctx context.Context, offset string) iter.Seq2[*ada
 }
 
 // keptBroadcast returns the broadcast that an entry is, or nil if it is none, or one
-// that is not for those who were away. One that cannot be read nobody has got.
+// that is not for those who were away. Of many who read it from memory one decodes it.
 func keptBroadcast(e *stream.Entry) *adapter.Message {
+	m, known := e.Remembered().(*adapter.Message)
+	if !known {
+		m = decodeKept(e)
+		e.Remember(m)
+	}
+	if m == nil {
+		return nil
+	}
+	return m.Clone()
+}
+
+// decodeKept decodes an entry. One that cannot be read nobody has got.
+func decodeKept(e *stream.Entry) *adapter.Message {
 	h, err := headerOf(e)
 	if err != nil || h.Kind() != adapter.KindBroadcast {
 		return nil

@@ -203,6 +203,16 @@ func (b *Bus) ready(c Channel) (ready, changed <-chan struct{}, err error) {
 	return ready, changed, err
 }
 
+// Away says that some of the servers are not up, as far as the Bus's own lanes know.
+func (b *Bus) Away() bool {
+	for _, l := range b.outbox.present().lanes {
+		if _, err := l.part.check(); err != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // Message returns an empty Outgoing, to be passed to Enqueue or Discard.
 func (b *Bus) Message() *Outgoing { return b.outbox.message() }
 

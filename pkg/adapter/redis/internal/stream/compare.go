@@ -136,6 +136,7 @@ func (r *reader) goBack(at id) {
 	}
 	r.mu.Unlock()
 	r.ring.cut(at)
+	r.tail.cut()
 	r.index.reset()
 	r.writer.queue.lost()
 	r.Logger.Warn("redis: the stream was rolled back", slog.String("stream", r.Name),
@@ -155,6 +156,7 @@ func (r *reader) restart() {
 	r.position = position{count: -1}
 	r.mu.Unlock()
 	r.ring.clear()
+	r.tail.cut()
 	r.index.reset()
 	r.writer.queue.lost()
 	r.Part.LogReset(gap)

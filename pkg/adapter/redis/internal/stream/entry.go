@@ -3,6 +3,7 @@ package stream
 import (
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // Entry is what stands at one place of the log. It must not be changed after it was
@@ -17,6 +18,24 @@ type Entry struct {
 	// Value is not written. An entry that comes back to the Log that appended it has
 	// the Value that it had, as a rule: it does not when it had to wait for very long.
 	Value any
+
+	memo *atomic.Value // nil unless the entry is in the tail
+}
+
+// Remember keeps what a reader has made of the entry for those who read it again from
+// memory. What is kept is shared, so nobody may change it. The values of a log are of one type.
+func (e *Entry) Remember(v any) {
+	if e.memo != nil {
+		e.memo.Store(v)
+	}
+}
+
+// Remembered returns what Remember was given, or nil.
+func (e *Entry) Remembered() any {
+	if e.memo == nil {
+		return nil
+	}
+	return e.memo.Load()
 }
 
 // Names of fields.

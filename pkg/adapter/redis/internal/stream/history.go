@@ -50,6 +50,9 @@ func (l *Log) Covers(ctx context.Context, offset string) error {
 	if !ok {
 		return adapter.ErrNoOffset
 	}
+	if l.tail.has(at) {
+		return nil
+	}
 	there, err := l.exists(ctx, caller{l}, at)
 	if err != nil {
 		return degraded(ctx, err)
@@ -83,8 +86,8 @@ func degraded(ctx context.Context, err error) error {
 }
 
 // Read yields the entries of topic behind after, in order and each once, until the
-// log's end at the time it is reached. It holds no more than Config.ReadCount of them
-// at a time. An error ends it: those of Covers, ErrNoOffset also when entries are
+// log's end at the time it is reached. What is in the tail comes from memory; of the rest
+// it holds no more than Config.ReadCount at a time. An error ends it: those of Covers, ErrNoOffset also when entries are
 // trimmed while they are read.
 func (l *Log) Read(ctx context.Context, after, topic string) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
@@ -92,6 +95,14 @@ func (l *Log) Read(ctx context.Context, after, topic string) iter.Seq2[*Entry, e
 		if !ok {
 			yield(nil, adapter.ErrNoOffset)
 			return
+		}
+		if recent, end, ok := l.tail.since(at, topic); ok {
+			for _, e := range recent {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			at = end
 		}
 		select {
 		case l.reads <- struct{}{}:

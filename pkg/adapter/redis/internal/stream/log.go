@@ -18,6 +18,7 @@ type Log struct {
 	writer    *writer
 	reader    *reader
 	index     *index
+	tail      *tail
 	pace      pace
 	scanning  chan struct{} // holds a token while the log is scanned
 	reads     chan struct{} // holds a token for each running Read
@@ -40,7 +41,7 @@ const maxReads = 16
 // caller closes it.
 func Open(c Config) *Log {
 	l := &Log{
-		Config: c.withDefaults(), index: newIndex(),
+		Config: c.withDefaults(), index: newIndex(), tail: &tail{maxLen: c.withDefaults().MaxLen},
 		scanning: make(chan struct{}, 1), reads: make(chan struct{}, maxReads),
 		ended: make(chan struct{}),
 	}
@@ -88,6 +89,10 @@ func (l *Log) callOnce(ctx context.Context, commands ...command) error {
 		return ctx.Err()
 	}
 }
+
+// KeepTail keeps the newest entries in memory from then on, up to MaxLen and 16 MiB of
+// them: for a log that many clients will Read at a time.
+func (l *Log) KeepTail() { l.tail.keep() }
 
 // Await returns when the log works, as far as is known, and fails with an error that wraps
 // ErrDegraded when ctx ends first.

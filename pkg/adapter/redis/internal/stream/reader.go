@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -194,6 +195,8 @@ func (r *reader) deliver(entries []record) {
 	entries = r.count(entries)
 	r.index.extend(from, last, entries)
 	repeats := 0
+	tailed := r.tail.wanted()
+	var fresh []tailEntry
 	for i := range entries {
 		e := &entries[i]
 		if e.writer == r.writer.name {
@@ -204,7 +207,14 @@ func (r *reader) deliver(entries []record) {
 			repeats++
 			continue
 		}
+		if tailed {
+			e.memo = new(atomic.Value)
+			fresh = append(fresh, tailEntry{&e.Entry, e.at})
+		}
 		route.pass(e, known)
+	}
+	if tailed {
+		r.tail.extend(from, last, fresh)
 	}
 	if repeats > 0 {
 		r.Part.Repeated(repeats)

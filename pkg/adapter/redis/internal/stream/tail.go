@@ -1,0 +1,103 @@
+package stream
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// maxTailBytes bounds what a tail takes in memory.
+const maxTailBytes = 16 << 20
+
+// tail keeps the newest entries that the reader has read, so that a thousand clients who
+// come back in one moment do not each have Redis read the log.
+type tail struct {
+	maxLen int64
+
+	kept atomic.Bool // somebody wants it
+
+	mu      sync.RWMutex
+	begun   bool
+	after   id // all entries behind this place are here
+	end     id // up to this one
+	entries []tailEntry
+	bytes   int64
+}
+
+type tailEntry struct {
+	*Entry
+	at id
+}
+
+// keep begins to keep what is read from then on.
+func (t *tail) keep() { t.kept.Store(true) }
+
+func (t *tail) wanted() bool { return t.kept.Load() }
+
+// extend adds the entries behind from and up to last, of which repeats were left out.
+// What does not continue the tail begins a new one.
+func (t *tail) extend(from, last id, entries []tailEntry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.begun || t.end != from {
+		t.begun, t.after, t.entries, t.bytes = true, from, nil, 0
+	}
+	t.end = last
+	for _, e := range entries {
+		t.entries = append(t.entries, e)
+		t.bytes += e.size()
+	}
+	gone := 0
+	for gone < len(t.entries) && (t.bytes > maxTailBytes || int64(len(t.entries)-gone) > t.maxLen) {
+		t.bytes -= t.entries[gone].size()
+		t.after = t.entries[gone].at
+		t.entries[gone] = tailEntry{}
+		gone++
+	}
+	t.entries = t.entries[gone:]
+}
+
+// cut forgets everything: the log is not what it was.
+func (t *tail) cut() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begun, t.entries, t.bytes = false, nil, 0
+}
+
+// has says that at is a place of the tail.
+func (t *tail) has(at id) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	_, ok := t.behind(at)
+	return ok
+}
+
+// behind returns the index of the first entry behind at, and false if at is no place of
+// the tail. The caller holds mu.
+func (t *tail) behind(at id) (int, bool) {
+	if !t.begun || len(t.entries) == 0 {
+		return 0, false
+	}
+	if at == t.after {
+		return 0, true
+	}
+	i, found := slices.BinarySearchFunc(t.entries, at, func(e tailEntry, at id) int { return e.at.compare(at) })
+	return i + 1, found
+}
+
+// since returns the entries of topic behind at and the place that they go up to, and
+// false if at is no place of the tail.
+func (t *tail) since(at id, topic string) (entries []*Entry, end id, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	i, ok := t.behind(at)
+	if !ok {
+		return nil, id{}, false
+	}
+	for _, e := range t.entries[i:] {
+		if e.Topic == topic {
+			entries = append(entries, e.Entry)
+		}
+	}
+	return entries, t.end, true
+}
