@@ -16,6 +16,13 @@ import (
 // of it was faster, too much came meanwhile, or the log could not be read.
 func (s *Socket) reconnect(c *catchUp) (err error) {
 	n, f := s.namespace, s.connection.server.fanout
+	done, err := n.server.turns.take(s.Context())
+	if err != nil {
+		s.connection.session.Close()
+		n.server.recoveries.count(err)
+		return err
+	}
+	defer done()
 	ctx, cancel := n.server.withPatience(s.Context())
 	defer cancel()
 	if s.state.Load() == disconnected || !f.hold(s) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log"
 	"net/http"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -161,6 +162,28 @@ func Cluster(ctx context.Context, ns *server.Namespace, x any, fromServer func(c
 	server.HandleServerSide(ns, "f", func(context.Context, message) (result, error) { return result{OK: true}, nil })
 	return append(done, err, names, err2, answers, err3, count, err4,
 		ns.To("a").Join(ctx, "b"), ns.To("a").Leave(ctx, "b"), ns.To("a").Disconnect(ctx, true), ns.ServerSideEmit(ctx, "e", x))
+}
+
+// Modes are the subscription modes of sharded publish/subscribe.
+var Modes = []redis.SubscriptionMode{redis.Dynamic, redis.Static, redis.DynamicPrivate}
+
+// Routed and Kept are options of the two other adapters.
+var (
+	Routed = redis.ShardedOptions{SubscriptionMode: redis.Dynamic, Options: redis.Options{InterestRouting: true, HMACKey: []byte("sixteen bytes or more")}}
+	Kept   = redis.StreamsOptions{
+		StreamName: "chat", StreamCount: 2, MaxLen: 20_000, ReadCount: 200, Block: time.Second,
+		SessionKeyPrefix: "chat:session:", ShardedPubSub: true, Options: redis.Options{NodeJS: true},
+	}
+)
+
+// OtherRedis makes the two other adapters.
+func OtherRedis(client goredis.UniversalClient) (*redis.Adapter, *redis.StreamsAdapter, error) {
+	sharded, err := redis.NewSharded(client, redis.ShardedOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	streams, err := redis.NewStreams(client, redis.StreamsOptions{})
+	return sharded, streams, err
 }
 
 // Redis makes what connects nodes, and what emits from elsewhere.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -208,8 +207,7 @@ func (r *reader) deliver(entries []record) {
 			continue
 		}
 		if tailed {
-			e.memo = new(atomic.Value)
-			fresh = append(fresh, tailEntry{&e.Entry, e.at})
+			fresh = append(fresh, tailEntry{e.compact(), e.at})
 		}
 		route.pass(e, known)
 	}

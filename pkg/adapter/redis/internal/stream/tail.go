@@ -29,6 +29,20 @@ type tailEntry struct {
 	at id
 }
 
+// compact returns a copy of e, without its Value, that holds no memory but its own texts':
+// a received entry's are part of a reply, with room to spare.
+func (e *Entry) compact() *Entry {
+	text := e.ID + e.UID + e.Topic + e.Type + e.Data + e.Own
+	cut := func(n int) (part string) {
+		part, text = text[:n], text[n:]
+		return part
+	}
+	return &Entry{
+		ID: cut(len(e.ID)), UID: cut(len(e.UID)), Topic: cut(len(e.Topic)), Type: cut(len(e.Type)), Data: cut(len(e.Data)), Own: cut(len(e.Own)),
+		memo: new(atomic.Value),
+	}
+}
+
 // keep begins to keep what is read from then on.
 func (t *tail) keep() { t.kept.Store(true) }
 
