@@ -17,10 +17,12 @@ import (
 func (s *Socket) reconnect(c *catchUp) (err error) {
 	n, f := s.namespace, s.connection.server.fanout
 	done, err := n.server.turns.take(s.Context())
-	if err != nil {
+	if err != nil && s.state.Load() != disconnected {
 		s.connection.session.Close()
 		n.server.recoveries.count(err)
-		return err
+	}
+	if err != nil {
+		return errGone
 	}
 	defer done()
 	ctx, cancel := n.server.withPatience(s.Context())

@@ -34,6 +34,7 @@ type streamLink struct {
 	listener *stream.Listener // nil to publish only
 	inbox    *streamInbox
 	sequence order.Sequencer[turn]
+	away     func() bool // pub/sub is
 	// retention is what JoinRecoverable was told; nil for a link of Join, to which its
 	// own messages do not come.
 	retention *adapter.Retention
@@ -130,7 +131,7 @@ func (a *StreamsAdapter) newStreamLink(topic string, self adapter.NodeID, r *ada
 		sequence: order.Sequencer[turn]{Patience: patience, Introduction: strange},
 	}
 	l.form = l.link.form.(*streamForm)
-	l.link.to = l
+	l.link.to, l.away = l, l.bus.Away
 	l.inbox = newStreamInbox(l.handle, l.expire)
 	l.sequence.Deliver = l.take
 	return l
@@ -314,7 +315,7 @@ func headerOf(e *stream.Entry) (*wire.Header, error) {
 // expire lets go what was held for too long. Nothing is held while pub/sub is away: what
 // it has lost does not come.
 func (l *streamLink) expire(now time.Time) time.Time {
-	return l.sequence.Expire(now, l.bus.Away())
+	return l.sequence.Expire(now, l.away())
 }
 
 // take passes on a message whose turn it is, unless the link was closed meanwhile: one

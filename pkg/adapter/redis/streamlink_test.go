@@ -41,6 +41,7 @@ func newLoneLink(t testing.TB, opts StreamsOptions, r *adapter.Retention) *loneL
 	l.form = l.link.form.(*streamForm)
 	l.sequence.Patience, l.sequence.Introduction = time.Hour, time.Hour
 	l.sequence.Deliver = l.take
+	l.away = func() bool { return true } // there is no connection
 	lone.streamLink = l
 	return lone
 }
@@ -114,7 +115,7 @@ func TestStreamLink_WhatPubSubHasLostIsNotWaitedForWhileItIsAway(t *testing.T) {
 	l := newLoneLink(t, StreamsOptions{}, &adapter.Retention{})
 	l.handle(received{entry: entered(t, "3-0", "a", saying("3"), 3)})
 	l.expect(t)
-	l.expire(time.Now()) // the adapter has no connection
+	l.expire(time.Now())
 	l.expect(t, `["3"]3-0`)
 }
 
