@@ -21,7 +21,7 @@ import (
 // something first.
 const (
 	patience = time.Second
-	strange  = 50 * time.Millisecond
+	strange  = 250 * time.Millisecond
 )
 
 // streamLink is one node's membership of a namespace whose broadcasts travel through a
