@@ -14,6 +14,7 @@ import (
 // commands is the command line; its tags are what --help shows.
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run one node. It serves the room chat that 'demo' shows: its page on /, its events (join, message) for any Socket.IO client."`
+	Health  healthCommand  `cmd:"" help:"Ask the node of this machine whether it takes clients, at its admin listener; exit code 0 or 1. For health checks of containers."`
 	Demo    demoCommand    `cmd:"" help:"Run several nodes in one process, each with a chat page, and a Redis of their own."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 

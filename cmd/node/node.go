@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/roomcast/roomcast/internal/admin"
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
@@ -23,6 +24,7 @@ type node struct {
 	path     string
 	server   *server.Server
 	bus      *bus
+	admin    *admin.Admin // nil without an admin listener
 	log      *slog.Logger
 
 	http    *http.Server
@@ -79,7 +81,7 @@ func (n *node) stop() error {
 	defer cancel()
 	err := n.server.Shutdown(ctx)
 	if n.http == nil {
-		return errors.Join(err, n.listener.Close(), n.bus.close())
+		return errors.Join(err, n.listener.Close(), n.stopAdmin(ctx), n.bus.close())
 	}
 	if slow := n.http.Shutdown(ctx); slow != nil {
 		n.log.Warn("requests were cut off", "error", slow)
@@ -87,5 +89,13 @@ func (n *node) stop() error {
 	}
 	n.end()
 	n.running.Wait()
-	return errors.Join(err, n.bus.close())
+	return errors.Join(err, n.stopAdmin(ctx), n.bus.close())
+}
+
+// stopAdmin ends the admin listener, last: until then it says that the node is not ready.
+func (n *node) stopAdmin(ctx context.Context) error {
+	if n.admin == nil {
+		return nil
+	}
+	return n.admin.Shutdown(ctx)
 }

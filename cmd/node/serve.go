@@ -12,13 +12,14 @@ import (
 // serveCommand runs one node.
 type serveCommand struct {
 	Listen string      `default:":3000" placeholder:"ADDRESS" help:"Address to listen on."`
+	Admin  adminFlags  `embed:"" prefix:"admin-"`
 	Bus    busFlags    `embed:""`
 	Server serverFlags `embed:""`
 }
 
 // Validate refuses what cannot be carried out, before anything starts.
 func (c *serveCommand) Validate() error {
-	if err := errors.Join(c.Bus.Validate(), c.Server.Validate()); err != nil {
+	if err := errors.Join(c.Bus.Validate(), c.Server.Validate(), c.Admin.Validate()); err != nil {
 		return err
 	}
 	if c.Server.Recovery > 0 && !c.Bus.recovers() {
@@ -66,7 +67,10 @@ func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, e
 	if err != nil {
 		return nil, err
 	}
-	if err := n.start([]pageNode{{Name: n.name}}, fail); err != nil {
+	if err = c.Admin.open(n); err == nil {
+		err = n.start([]pageNode{{Name: n.name}}, fail)
+	}
+	if err != nil {
 		return nil, errors.Join(err, n.stop())
 	}
 	c.banner(p, n)
@@ -78,6 +82,9 @@ func (c *serveCommand) banner(p *program, n *node) {
 	where := []any{
 		"node", n.server.NodeID(), "address", n.listener.Addr().String(), "path", c.Server.Path,
 		"page", fmt.Sprintf("http://localhost:%d/", n.port()), "prefix", c.Bus.Prefix,
+	}
+	if n.admin != nil {
+		where = append(where, "admin", n.admin.Addr().String())
 	}
 	p.log.Info("serving", append(where, n.bus.attributes()...)...)
 	f := c.Server

@@ -43,6 +43,8 @@ var paths = sync.OnceValues(func() ([]string, error) {
 			return err
 		case d.IsDir() && notOurs[d.Name()]:
 			return filepath.SkipDir
+		case notOurs[d.Name()]:
+			return nil // a worktree has a file in place of the folder
 		case d.Type().IsRegular():
 			rel, err := filepath.Rel(root, path)
 			if err != nil {

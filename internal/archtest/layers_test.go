@@ -15,7 +15,8 @@ var (
 	inside    = layer{3, "the parts of one backend can be read and tested alone; only that backend imports them"}
 	middle    = layer{4, "backends and cluster duties meet only at the seam, so that each can be replaced"}
 	api       = layer{5, "the server combines the layers below; nothing below may know it"}
-	top       = layer{6, "programs and tests wire everything; nothing imports them"}
+	around    = layer{6, "what watches a server uses what every program can use of it"}
+	top       = layer{7, "programs and tests wire everything; nothing imports them"}
 	equipment = layer{0, "equipment for tests and builds knows nothing of the product, so that every test may use it"}
 )
 
@@ -63,6 +64,8 @@ var places = map[string]place{
 	"internal/cluster":                  {middle, map[string]string{modUUID: "node ids are UUIDs"}},
 
 	"pkg/server": {api, map[string]string{modJSON: "arguments are JSON"}},
+
+	"internal/admin": {around, nil},
 
 	"cmd/node": {top, map[string]string{
 		modKong:      "command line",

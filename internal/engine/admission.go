@@ -73,6 +73,13 @@ func (e *Engine) admit(r *http.Request) *Refusal {
 	return nil
 }
 
+// IsFull says whether handshakes are refused because MaxConnections is reached.
+func (e *Engine) IsFull() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.isFull()
+}
+
 // isFull says whether MaxConnections is reached. The caller holds mu.
 func (e *Engine) isFull() bool {
 	return e.options.MaxConnections > 0 && len(e.sessions) >= e.options.MaxConnections

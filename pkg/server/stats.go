@@ -12,8 +12,8 @@ import (
 
 // Health is what a load balancer or an operator asks of a node.
 type Health struct {
-	// Ready says that the node accepts clients: it is not shut down. A node whose
-	// bus is degraded is ready all the same.
+	// Ready says that the node accepts clients: it is not shut down, and has fewer than
+	// MaxConnections. A node whose bus is degraded is ready all the same.
 	Ready bool
 	// Bus is "up", or "degraded" while the adapter's backend cannot be reached.
 	Bus string
@@ -42,7 +42,7 @@ type Health struct {
 func (s *Server) Health() Health {
 	status := s.cluster.Status()
 	h := Health{
-		Ready: !s.closing.Load(), Bus: status.State.String(), BusSince: status.Since, BusDropped: make(map[string]uint64),
+		Ready: !s.closing.Load() && !s.engine.IsFull(), Bus: status.State.String(), BusSince: status.Since, BusDropped: make(map[string]uint64),
 		BusInterruptions: status.Interruptions, BusGaps: status.Gaps,
 		LogGaps: status.LogGaps, LogResets: status.LogResets, Repeated: status.Repeated,
 	}
