@@ -86,6 +86,9 @@ func (a *StreamsAdapter) join(ctx context.Context, topic string, self adapter.No
 	if l.listener != nil || deliver == nil {
 		err = errors.Join(err, l.subscribe(ctx))
 	}
+	if err == nil {
+		err = l.bus.Await(ctx) // for the log too, which is opened with its first link
+	}
 	if l.listener == nil && deliver != nil || errors.Is(err, context.Canceled) {
 		_ = l.Close(ctx) // its caller has gone; what this does not wait for ends by itself
 		return nil, fmt.Errorf("redis: join %q: %w", topic, err)
