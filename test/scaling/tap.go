@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// mark is in each measured event once, and in nothing else that Redis sends.
+const mark = "~"
+
+// tap counts the messages that Redis sends to one node, below the adapter.
+type tap struct{ messages atomic.Int64 }
+
+// client returns a client whose connections are tapped. The caller closes it.
+func (t *tap) client(addr string) *goredis.Client {
+	dial := goredis.NewDialer(&goredis.Options{DialTimeout: 3 * time.Second})
+	return goredis.NewClient(&goredis.Options{
+		Addr: addr,
+		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &tapped{c, t}, nil
+		},
+	})
+}
+
+type tapped struct {
+	net.Conn
+	tap *tap
+}
+
+func (c *tapped) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.tap.messages.Add(int64(bytes.Count(p[:n], []byte(mark))))
+	return n, err
+}
