@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,9 +60,10 @@ func TestCallServers_AnswerThatCannotBeSaidIsAnInternalError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inClusterBubble(t, 2, server.Options{}, func(t *testing.T, nodes []node) {
-				ns, next := nodes[1].Of("/"), 0
+				ns := nodes[1].Of("/")
+				var next atomic.Int32 // calls and events are handled beside each other
 				server.HandleServerSide(ns, "ask", func(context.Context, server.Args) (any, error) { return handle() })
-				server.OnServerSide(ns, "ask", func(context.Context, server.Args) error { next++; return nil })
+				server.OnServerSide(ns, "ask", func(context.Context, server.Args) error { next.Add(1); return nil })
 				begin := time.Now()
 				got, err := server.CallServers[refused](t.Context(), nodes[0].Of("/"), "ask")
 				if err != nil || len(got) != 1 || got[0].Error.Message != "internal error" || time.Since(begin) != 0 {
@@ -71,8 +73,8 @@ func TestCallServers_AnswerThatCannotBeSaidIsAnInternalError(t *testing.T) {
 					t.Error(err)
 				}
 				synctest.Wait()
-				if next != 2 {
-					t.Errorf("the second handler ran %d times, want 2", next)
+				if n := next.Load(); n != 2 {
+					t.Errorf("the second handler ran %d times, want 2", n)
 				}
 			})
 		})
