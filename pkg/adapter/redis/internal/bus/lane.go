@@ -27,6 +27,7 @@ type lane struct {
 	pulse     pulse
 	backoff   backoff // of the subscribed connection; used by its goroutine only
 	cancel    context.CancelFunc
+	living    sync.WaitGroup // its goroutines
 }
 
 // newLane returns a lane that is not running.
@@ -53,8 +54,13 @@ func (l *lane) target(ctx context.Context) (goredis.UniversalClient, error) {
 // start runs the lane until end, or until ctx ends, in goroutines of running.
 func (l *lane) start(ctx context.Context, running *sync.WaitGroup) {
 	ctx, l.cancel = context.WithCancel(ctx)
-	running.Go(func() { l.publisher.run(ctx) })
-	running.Go(func() { l.listen(ctx) })
+	for _, run := range []func(context.Context){l.publisher.run, l.listen} {
+		l.living.Add(1)
+		running.Go(func() {
+			defer l.living.Done()
+			run(ctx)
+		})
+	}
 }
 
 // end ends a lane that was started, and does not wait for it.
@@ -103,6 +109,9 @@ func (l *lane) listen(ctx context.Context) {
 
 // Receive takes what arrives on the probe's channel.
 func (l *lane) Receive(a Arrival) {
+	if l.table.passed(a.Payload) {
+		return
+	}
 	genuine, proof := l.pulse.echo(a.Channel, a.Payload)
 	switch {
 	case !genuine && l.pulse.key != nil:

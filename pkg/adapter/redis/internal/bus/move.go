@@ -7,6 +7,8 @@ type move struct {
 	Channel
 	routes  []Route
 	missing time.Time
+	// after must be over before what arrives by the other lane counts; nil if nothing must.
+	after *handover
 }
 
 // leave takes out what is wanted and stays says no to. Seen is when this lane was last
@@ -26,7 +28,7 @@ func (t *table) leave(seen time.Time, ends bool, stays func(name string) bool) [
 			s.missing = seen
 		}
 		if len(s.routes) > 0 {
-			list = append(list, move{c, s.routes, s.missing})
+			list = append(list, move{Channel: c, routes: s.routes, missing: s.missing})
 		}
 		if !ends {
 			s.parting = s.routes
@@ -50,6 +52,7 @@ func (t *table) adopt(m move) {
 	if s.missing.IsZero() || !m.missing.IsZero() && m.missing.Before(s.missing) {
 		s.missing = m.missing
 	}
+	s.after = m.after
 	if !s.confirmed() {
 		t.restore(s)
 	}

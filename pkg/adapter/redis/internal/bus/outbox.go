@@ -151,8 +151,8 @@ func (p *publisher) insert(list []*Outgoing) {
 
 // reroute makes r the routes. What waits goes to the lanes that it belongs to then,
 // which hold back until what is on its way from the earlier ones has been answered:
-// if that was refused, it goes first.
-func (b *outbox) reroute(r *routes) {
+// if that was refused, it goes first. They also wait for the handovers to them.
+func (b *outbox) reroute(r *routes, handovers map[*lane]*handover) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	old := b.routes
@@ -182,6 +182,9 @@ func (b *outbox) reroute(r *routes) {
 		for to := range old.heirs(from, r) {
 			after[to] = append(after[to], first...)
 		}
+	}
+	for to, h := range handovers {
+		after[to] = append(after[to], h.done)
 	}
 	for to, first := range after {
 		to.publisher.after = append(to.publisher.after, first...)

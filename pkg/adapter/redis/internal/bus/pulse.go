@@ -42,14 +42,24 @@ func (p *pulse) now() int64 { return 1 + int64(time.Since(p.begun)) }
 func (p *pulse) append(dst []byte, channel string) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.signed(dst, channel, p.serial, p.now())
+}
+
+// appendMark appends what is genuine and proves nothing, as if it came from a connection
+// before the first.
+func (p *pulse) appendMark(dst []byte, channel string, number int64) []byte {
+	return p.signed(dst, channel, 0, number)
+}
+
+func (p *pulse) signed(dst []byte, channel string, serial uint64, number int64) []byte {
 	from := len(dst)
-	dst = strconv.AppendUint(dst, p.serial, 10)
+	dst = strconv.AppendUint(dst, serial, 10)
 	dst = append(dst, '.')
-	dst = strconv.AppendInt(dst, p.now(), 10)
+	dst = strconv.AppendInt(dst, number, 10)
 	if p.key != nil {
-		signed := string(dst[from:])
+		text := string(dst[from:])
 		dst = append(dst, '.')
-		dst = append(dst, p.signature(channel, signed)...)
+		dst = append(dst, p.signature(channel, text)...)
 	}
 	return dst
 }

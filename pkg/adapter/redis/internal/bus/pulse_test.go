@@ -84,3 +84,13 @@ func FuzzPulse(f *testing.F) {
 		}
 	})
 }
+
+func TestPulse_MarkIsGenuineAndProvesNothing(t *testing.T) {
+	for _, key := range [][]byte{nil, []byte("0123456789abcdef")} {
+		p := &pulse{key: key}
+		p.begin()
+		if genuine, proof := p.echo("c", string(p.appendMark(nil, "c", 1))); !genuine || proof {
+			t.Errorf("key %q: got %v, %v", key, genuine, proof)
+		}
+	}
+}

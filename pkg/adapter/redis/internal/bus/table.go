@@ -16,6 +16,7 @@ type subscription struct {
 	// parting are the routes that have gone to another lane. They count until Redis
 	// has confirmed that nothing more will come here.
 	parting []Route
+	after   *handover // nothing counts before it is over; nil if there was none
 	// wired says that the last command sent on this connection subscribes.
 	wired bool
 	// pending counts the commands sent on this connection that Redis has not
@@ -66,6 +67,7 @@ type table struct {
 	idle    []idling        // in the order in which they became idle
 	// restoring counts the entries that keep the connection from being whole.
 	restoring int
+	handovers []*handover // to this lane, that are not over
 }
 
 func newTable(c Config) *table {
@@ -156,7 +158,7 @@ func (t *table) lookup(c Channel) []Route {
 	defer t.mu.RUnlock()
 	s := t.entries[c]
 	switch {
-	case s == nil:
+	case s == nil || s.after != nil && !s.after.over:
 		return nil
 	case len(s.routes) == 0:
 		return s.parting
@@ -170,7 +172,13 @@ func (t *table) ready(c Channel) <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.entries[c]
-	if s == nil || !s.wanted() || s.confirmed() {
+	if s == nil || !s.wanted() {
+		return nil
+	}
+	if s.confirmed() {
+		if s.after != nil && !s.after.over {
+			return s.after.done
+		}
 		return nil
 	}
 	if s.ready == nil {
@@ -212,7 +220,7 @@ func (t *table) restart(proven time.Time) command {
 func (t *table) whole() bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.restoring == 0
+	return t.restoring == 0 && len(t.handovers) == 0
 }
 
 func (t *table) restore(s *subscription) {
@@ -234,7 +242,7 @@ func (t *table) restored(s *subscription) {
 func (t *table) healed() (topics []string, since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.restoring > 0 {
+	if t.restoring > 0 || len(t.handovers) > 0 {
 		return nil, since
 	}
 	for _, s := range t.entries {

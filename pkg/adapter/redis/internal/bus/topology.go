@@ -24,6 +24,8 @@ type topology struct {
 	cluster *goredis.ClusterClient
 	asked   chan struct{} // one token: somebody asks
 	seen    time.Time     // when it was last read
+	// orphaned are lanes that have ended, whose slots have had no master since.
+	orphaned []*lane
 
 	mu      sync.Mutex
 	waiting []chan struct{}
@@ -125,10 +127,11 @@ func (b *Bus) homeless(err error) {
 func (b *Bus) assign(ctx context.Context, owners *[slots]*goredis.Client, seen time.Time) {
 	present := b.outbox.routes // nobody else replaces them
 	next := b.redraw(present, owners)
+	var handovers map[*lane]*handover
 	if present.slots != nil && *next.slots == *present.slots {
 		next = present
 	} else {
-		b.hand(present, next, seen)
+		handovers = b.hand(present, next, seen)
 	}
 	for _, l := range next.lanes[1:] {
 		if l.cancel == nil {
@@ -141,17 +144,26 @@ func (b *Bus) assign(ctx context.Context, owners *[slots]*goredis.Client, seen t
 			l.end()
 		}
 	}
+	for _, h := range handovers {
+		h.start(ctx, &b.running)
+	}
 }
 
-// hand makes next the routes. Messages and subscriptions go where they belong then.
-func (b *Bus) hand(present, next *routes, seen time.Time) {
+// hand makes next the routes. Messages and subscriptions go where they belong then,
+// and wait for the handovers that are returned, which must be started.
+func (b *Bus) hand(present, next *routes, seen time.Time) map[*lane]*handover {
 	for _, l := range next.lanes[1:] {
 		if name := l.table.probeName(); name == "" || next.of(name) != l {
 			l.setProbe(b.probeIn(next, l))
 		}
 	}
+	handovers := b.topology.handovers(present, next)
 	b.mu.Lock()
-	b.outbox.reroute(next)
+	defer b.mu.Unlock()
+	for to, h := range handovers {
+		to.table.hold(h)
+	}
+	b.outbox.reroute(next, handovers)
 	for _, l := range present.lanes {
 		proven := l.pulse.provenAt()
 		if seen.Before(proven) {
@@ -159,10 +171,14 @@ func (b *Bus) hand(present, next *routes, seen time.Time) {
 		}
 		ends := !slices.Contains(next.lanes, l)
 		for _, m := range l.table.leave(proven, ends, func(name string) bool { return next.of(name) == l }) {
-			next.of(m.Name).table.adopt(m)
+			to := next.of(m.Name)
+			if h := handovers[to]; h.concerns(l) {
+				m.after = h
+			}
+			to.table.adopt(m)
 		}
 	}
-	b.mu.Unlock()
+	return handovers
 }
 
 // redraw returns the routes with those owners.
