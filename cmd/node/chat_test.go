@@ -14,7 +14,11 @@ func TestChat_AnnouncesItsPeopleNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := pipenet.New()
 		log := slog.New(slog.DiscardHandler)
-		n, err := newNode("node-1", network, &serverFlags{Path: "/socket.io/"}, &bus{}, log)
+		flags, err := defaultServerFlags()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := newNode("node-1", network, flags, &bus{}, log)
 		if err != nil {
 			t.Fatal(err)
 		}

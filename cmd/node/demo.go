@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strconv"
 	"sync"
@@ -12,37 +13,29 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// maxDemoNodes is more than one screen shows.
-const maxDemoNodes = 16
-
 // demoCommand runs a cluster in this process.
 type demoCommand struct {
-	Nodes   int    `default:"3" help:"Number of nodes."`
-	Listen  string `default:"127.0.0.1:3000" placeholder:"ADDRESS" help:"Address of the first node; the others take the next ports. With port 0 each takes a free one."`
-	Redis   string `placeholder:"URL" help:"Redis that connects the nodes. Default: one inside this process."`
-	Adapter string `enum:"pubsub,sharded,streams" default:"pubsub" help:"How the nodes are connected. The Redis inside this process has no sharded publish/subscribe."`
+	Nodes   int      `default:"3" min:"1" max:"16" help:"Number of nodes."`
+	Listen  string   `default:"127.0.0.1:3000" placeholder:"ADDRESS" form:"address" help:"Address of the first node; the others take the next ports. With port 0 each takes a free one."`
+	Redis   string   `placeholder:"URL" form:"redis-url" secret:"url" help:"Redis that connects the nodes. Default: one inside this process."`
+	Adapter string   `default:"pubsub" placeholder:"pubsub|sharded|streams" allowed:"pubsub,sharded,streams" help:"How the nodes are connected. The Redis inside this process has no sharded publish/subscribe."`
+	Log     logFlags `embed:"" prefix:"log-" group:"Logging"`
 }
 
-// Validate refuses what cannot be carried out, before anything starts.
-func (c *demoCommand) Validate() error {
-	if c.Nodes < 1 || c.Nodes > maxDemoNodes {
-		return fmt.Errorf("--nodes must be between 1 and %d", maxDemoNodes)
-	}
+// check refuses what cannot be carried out, before anything starts.
+func (c *demoCommand) check(s settings) error {
 	if _, _, err := c.address(); err != nil {
-		return err
+		return fmt.Errorf("%s %w", s.written(s.find("listen")), err)
 	}
-	if c.Redis != "" {
-		return c.bus(c.Redis).Validate()
-	}
-	if c.Adapter == adapterSharded {
-		return errors.New("--adapter sharded needs --redis: the Redis inside this process has no sharded publish/subscribe")
+	if c.Redis == "" && c.Adapter == adapterSharded {
+		return fmt.Errorf("%s needs --redis: the Redis inside this process has no sharded publish/subscribe", s.written(s.find("adapter")))
 	}
 	return nil
 }
 
 // bus says how the nodes are connected over the Redis at url.
 func (c *demoCommand) bus(url string) *busFlags {
-	return &busFlags{redisFlags: redisFlags{Redis: url}, Adapter: c.Adapter, Prefix: "roomcast-demo"}
+	return &busFlags{Redis: redisFlags{Redis: url}, Cluster: busOptions{Adapter: c.Adapter, Prefix: "roomcast-demo"}}
 }
 
 // address splits --listen.
@@ -52,13 +45,14 @@ func (c *demoCommand) address() (host string, port int, err error) {
 		port, err = strconv.Atoi(text)
 	}
 	if err != nil || port < 0 || port+c.Nodes-1 > 65535 {
-		return "", 0, fmt.Errorf("--listen %q must be HOST:PORT", c.Listen)
+		return "", 0, errors.New("must be HOST:PORT with a number, and as many ports from there on as there are nodes")
 	}
 	return host, port, nil
 }
 
 // Run serves until the program is told to stop.
 func (c *demoCommand) Run(p *program) error {
+	p.log = c.Log.logger(p.errOut, slog.LevelWarn) // its reader is a person, who wants the addresses
 	ctx, fail := context.WithCancelCause(p.ctx)
 	defer fail(nil)
 	d, err := c.start(p, fail)
@@ -123,11 +117,15 @@ func (c *demoCommand) newNode(p *program, i int, flags *busFlags) (*node, error)
 	}
 	name := fmt.Sprintf("node-%d", i+1)
 	log := p.log.With("node", name)
+	server, err := defaultServerFlags()
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	b, err := flags.open(log)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	return newNode(name, listener, &serverFlags{Path: "/socket.io/"}, b, log)
+	return newNode(name, listener, server, b, log)
 }
 
 // banner says where to look.

@@ -17,16 +17,13 @@ const healthTimeout = 3 * time.Second
 
 // healthCommand asks the node of this machine how it is.
 type healthCommand struct {
-	AdminListen string `placeholder:"ADDRESS" help:"Where the admin listener of the node is, as it was told itself."`
+	AdminListen string `placeholder:"ADDRESS" form:"address" help:"Where the admin listener of the node is, as it was told itself."`
 }
 
-// Validate refuses to ask nobody.
-func (c *healthCommand) Validate() error {
+// check refuses to ask nobody.
+func (c *healthCommand) check(settings) error {
 	if c.AdminListen == "" {
 		return errors.New("--admin-listen is missing: health is asked at the node's admin listener")
-	}
-	if _, err := c.address(); err != nil {
-		return fmt.Errorf("--admin-listen %q must be HOST:PORT or :PORT", c.AdminListen)
 	}
 	return nil
 }

@@ -12,8 +12,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
-
-	"github.com/alecthomas/kong"
 )
 
 func main() {
@@ -25,9 +23,10 @@ func main() {
 
 // program is what every command gets: how long to run, and where to write.
 type program struct {
-	ctx context.Context
-	out io.Writer
-	log *slog.Logger
+	ctx    context.Context
+	out    io.Writer
+	errOut io.Writer
+	log    *slog.Logger // set by the commands that log
 }
 
 // The exit codes.
@@ -42,13 +41,7 @@ const (
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	var c commands
 	helped := false
-	parser, err := kong.New(&c,
-		kong.Name("node"),
-		kong.Description("A Socket.IO server that scales out. Every flag can be set in the environment too, as shown."),
-		kong.DefaultEnvars("ROOMCAST"),
-		kong.Writers(out, errOut),
-		kong.Exit(func(int) { helped = true }),
-	)
+	parser, err := newParser(&c, out, errOut, func(int) { helped = true })
 	if err != nil {
 		fmt.Fprintln(errOut, "node:", err)
 		return exitError
@@ -57,16 +50,15 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	if helped {
 		return exitOK
 	}
+	if err == nil {
+		err = check(command)
+	}
 	if err != nil {
 		fmt.Fprintln(errOut, "node:", err)
 		fmt.Fprintln(errOut, "node: --help lists what there is")
 		return exitUsage
 	}
-	level := slog.LevelInfo
-	if command.Command() == "demo" {
-		level = slog.LevelWarn // its reader is a person, who wants the addresses
-	}
-	p := &program{ctx: ctx, out: out, log: c.Log.logger(errOut, level)}
+	p := &program{ctx: ctx, out: out, errOut: errOut}
 	if err := command.Run(p); err != nil {
 		fmt.Fprintln(errOut, "node:", err)
 		return exitError

@@ -41,7 +41,7 @@ func newNode(name string, l net.Listener, f *serverFlags, b *bus, log *slog.Logg
 		return nil, errors.Join(err, l.Close(), b.close())
 	}
 	return &node{
-		name: name, listener: l, path: f.Path, server: s, bus: b, log: log,
+		name: name, listener: l, path: f.Endpoint.Path, server: s, bus: b, log: log,
 	}, nil
 }
 

@@ -3,10 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -18,26 +16,14 @@ const redisTimeout = 3 * time.Second
 
 // redisFlags say where Redis is, in one of the ways in which it is run.
 type redisFlags struct {
-	Redis         string `xor:"redis" placeholder:"URL" help:"Redis that connects the nodes, such as redis://user:password@host:6379/0 or rediss:// for TLS."`
-	RedisCluster  string `xor:"redis" placeholder:"URL" help:"Redis Cluster that connects the nodes, by one or more of its servers: redis://user:password@host:6379?addr=host2:6379&addr=host3:6379."`
-	RedisSentinel string `xor:"redis" placeholder:"URL" help:"Redis behind Sentinels: redis://host:26379/0?master_name=NAME&addr=host2:26379. User and password are those of the Sentinels; Redis' own are the parameters username and password."`
+	Redis         string `placeholder:"URL" form:"redis-url" secret:"url" help:"Redis that connects the nodes, such as redis://user:password@host:6379/0 or rediss:// for TLS."`
+	RedisCluster  string `placeholder:"URL" form:"redis-cluster-url" secret:"url" help:"Redis Cluster that connects the nodes, by one or more of its servers: redis://user:password@host:6379?addr=host2:6379&addr=host3:6379."`
+	RedisSentinel string `placeholder:"URL" form:"redis-sentinel-url" secret:"url" help:"Redis behind Sentinels: redis://host:26379/0?master_name=NAME&addr=host2:26379. User and password are those of the Sentinels; Redis' own are the parameters username and password."`
 }
 
 // named says whether there is a Redis.
 func (f *redisFlags) named() bool {
 	return f.Redis != "" || f.RedisCluster != "" || f.RedisSentinel != ""
-}
-
-// Validate refuses URLs that are none.
-func (f *redisFlags) Validate() error {
-	if !f.named() {
-		return nil
-	}
-	client, _, err := f.connect()
-	if err != nil {
-		return err
-	}
-	return client.Close()
 }
 
 // connect makes a client, which does not use the network before it is asked to, and
@@ -47,24 +33,21 @@ func (f *redisFlags) connect() (client goredis.UniversalClient, where []any, err
 	case f.RedisCluster != "":
 		o, err := goredis.ParseClusterURL(f.RedisCluster)
 		if err != nil {
-			return nil, nil, fmt.Errorf("--redis-cluster: %w", withoutURL(err))
+			return nil, nil, withoutURL(err)
 		}
 		limit(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout)
 		return goredis.NewClusterClient(o), []any{"redis_cluster", o.Addrs}, nil
 	case f.RedisSentinel != "":
-		o, err := goredis.ParseFailoverURL(f.RedisSentinel)
-		if err == nil && o.MasterName == "" {
-			err = errors.New("the parameter master_name is missing")
-		}
+		o, err := parseSentinelURL(f.RedisSentinel)
 		if err != nil {
-			return nil, nil, fmt.Errorf("--redis-sentinel: %w", withoutURL(err))
+			return nil, nil, withoutURL(err)
 		}
 		limit(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout)
 		return goredis.NewFailoverClient(o), []any{"redis_sentinels", o.SentinelAddrs, "master", o.MasterName, "database", o.DB}, nil
 	}
 	o, err := goredis.ParseURL(f.Redis)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--redis: %w", withoutURL(err))
+		return nil, nil, withoutURL(err)
 	}
 	limit(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout)
 	return goredis.NewClient(o), []any{"redis", o.Addr, "database", o.DB}, nil
@@ -75,14 +58,6 @@ func limit(timeouts ...*time.Duration) {
 	for _, t := range timeouts {
 		*t = cmp.Or(*t, redisTimeout)
 	}
-}
-
-// withoutURL keeps the URL, which may hold a password, out of an error about it.
-func withoutURL(err error) error {
-	if _, ok := errors.AsType[*url.Error](err); ok {
-		return errors.New("it is no URL; is everything special in the password escaped with %?")
-	}
-	return err
 }
 
 // clientLog takes what the Redis client says, to the whole process, at the debug

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
@@ -11,25 +14,64 @@ import (
 
 // serveCommand runs one node.
 type serveCommand struct {
-	Listen string      `default:":3000" placeholder:"ADDRESS" help:"Address to listen on."`
-	Admin  adminFlags  `embed:"" prefix:"admin-"`
+	Listen listenFlags `embed:"" group:"Listening"`
+	Admin  adminFlags  `embed:"" prefix:"admin-" group:"Admin"`
 	Bus    busFlags    `embed:""`
 	Server serverFlags `embed:""`
+	Log    logFlags    `embed:"" prefix:"log-" group:"Logging"`
 }
 
-// Validate refuses what cannot be carried out, before anything starts.
-func (c *serveCommand) Validate() error {
-	if err := errors.Join(c.Bus.Validate(), c.Server.Validate(), c.Admin.Validate()); err != nil {
-		return err
+// listenFlags say where the node is reached.
+type listenFlags struct {
+	Listen  string `default:":3000" placeholder:"ADDRESS" form:"address" help:"Address to listen on."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" form:"file" needs:"tls-key" help:"Certificate chain (PEM) with which the node serves TLS itself. It is read when the node starts."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" form:"file" needs:"tls-cert" help:"The certificate's key (PEM)."`
+}
+
+// listen begins to listen, over TLS if there is a certificate.
+func (f *listenFlags) listen() (net.Listener, error) {
+	var certificates []tls.Certificate
+	if f.TLSCert != "" {
+		certificate, err := tls.LoadX509KeyPair(f.TLSCert, f.TLSKey)
+		if err != nil {
+			return nil, err
+		}
+		certificates = append(certificates, certificate)
 	}
-	if c.Server.Recovery > 0 && !c.Bus.recovers() {
-		return fmt.Errorf("--recovery needs the adapter memory or streams: with %s nothing is kept of what clients miss", c.Bus.kind())
+	listener, err := net.Listen("tcp", f.Listen)
+	if err != nil || len(certificates) == 0 {
+		return listener, err
+	}
+	return tls.NewListener(listener, &tls.Config{Certificates: certificates}), nil
+}
+
+// scheme is what the node's URLs begin with.
+func (f *listenFlags) scheme() string {
+	if f.TLSCert != "" {
+		return "https"
+	}
+	return "http"
+}
+
+// check refuses a certificate that is none.
+func (f *listenFlags) check(s settings) error {
+	if f.TLSCert == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(f.TLSCert, f.TLSKey); err != nil {
+		return fmt.Errorf("%s and %s must be a certificate and its key: %w", s.written(s.find("tls-cert")), s.written(s.find("tls-key")), err)
 	}
 	return nil
 }
 
+// check refuses what cannot be carried out, before anything starts.
+func (c *serveCommand) check(s settings) error {
+	return cmp.Or(c.Listen.check(s), c.Bus.check(s), c.Server.check(s))
+}
+
 // Run serves until the program is told to stop.
 func (c *serveCommand) Run(p *program) error {
+	p.log = c.Log.logger(p.errOut, slog.LevelInfo)
 	ctx, fail := context.WithCancelCause(p.ctx)
 	defer fail(nil)
 	n, err := c.start(p, fail)
@@ -55,7 +97,7 @@ func waitFor(ctx, program context.Context) error {
 }
 
 func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, error) {
-	listener, err := net.Listen("tcp", c.Listen)
+	listener, err := c.Listen.listen()
 	if err != nil {
 		return nil, err
 	}
@@ -80,18 +122,19 @@ func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, e
 // banner says what runs, and within which limits.
 func (c *serveCommand) banner(p *program, n *node) {
 	where := []any{
-		"node", n.server.NodeID(), "address", n.listener.Addr().String(), "path", c.Server.Path,
-		"page", fmt.Sprintf("http://localhost:%d/", n.port()), "prefix", c.Bus.Prefix,
+		"node", n.server.NodeID(), "address", n.listener.Addr().String(), "path", c.Server.Endpoint.Path,
+		"page", fmt.Sprintf("%s://localhost:%d/", c.Listen.scheme(), n.port()), "prefix", c.Bus.Cluster.Prefix,
 	}
 	if n.admin != nil {
 		where = append(where, "admin", n.admin.Addr().String())
 	}
 	p.log.Info("serving", append(where, n.bus.attributes()...)...)
-	f := c.Server
+	times, limits := c.Server.Times, c.Server.Limits
 	p.log.Info("limits",
-		"ping_interval", f.PingInterval.String(), "ping_timeout", f.PingTimeout.String(), "connect_timeout", f.ConnectTimeout.String(),
-		"max_payload", f.MaxPayload, "max_send_queue", f.MaxSendQueue,
-		"max_connections", f.MaxConnections, "max_handshakes_per_second", f.MaxHandshakesPerSecond, "recovery", f.Recovery.String(),
+		"ping_interval", times.PingInterval.String(), "ping_timeout", times.PingTimeout.String(), "connect_timeout", times.ConnectTimeout.String(),
+		"max_payload", limits.MaxPayload, "max_send_queue_bytes", limits.MaxSendQueueBytes,
+		"max_connections", limits.MaxConnections, "max_handshakes_per_second", limits.MaxHandshakesPerSecond,
+		"recovery", c.Server.Recovery.Recovery.String(),
 	)
 }
 
