@@ -6,6 +6,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/roomcast/roomcast/internal/testutil/certificate"
 )
 
 // pingLimit bounds one question whether a server answers.
@@ -20,10 +22,10 @@ func Await(addr string) error {
 	return nil
 }
 
-// Ping says whether the Redis at addr is ready to serve; certificate is that of a
+// Ping says whether the Redis at addr is ready to serve; pair is the certificate of a
 // server over TLS, else nil. One that wants a password first is ready.
-func Ping(addr string, certificate *Certificate) error {
-	c, err := dial(addr, certificate)
+func Ping(addr string, pair *certificate.Pair) error {
+	c, err := dial(addr, pair)
 	if err != nil {
 		return err
 	}
@@ -44,10 +46,10 @@ func Ping(addr string, certificate *Certificate) error {
 	return nil
 }
 
-func dial(addr string, certificate *Certificate) (net.Conn, error) {
+func dial(addr string, pair *certificate.Pair) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: pingLimit}
-	if certificate == nil {
+	if pair == nil {
 		return dialer.Dial("tcp", addr)
 	}
-	return tls.DialWithDialer(dialer, "tcp", addr, certificate.Client)
+	return tls.DialWithDialer(dialer, "tcp", addr, pair.Client)
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/roomcast/roomcast/internal/testutil/certificate"
 	"github.com/roomcast/roomcast/internal/testutil/process"
 )
 
@@ -27,7 +28,7 @@ type Options struct {
 	// Args are further options of the command line, such as "--appendonly", "yes".
 	Args []string
 	// Certificate makes it a server over TLS, with this certificate.
-	Certificate *Certificate
+	Certificate *certificate.Pair
 	// Sentinel makes it a sentinel, with these lines of configuration.
 	Sentinel []string
 }
@@ -132,9 +133,17 @@ func (s *Server) args() ([]string, error) {
 		return append([]string{config, "--sentinel"}, args...), nil
 	case s.options.Certificate != nil:
 		args[len(args)-1] = "0" // nothing without TLS
-		args = append(args, s.options.Certificate.args(port)...)
+		args = append(args, overTLS(s.options.Certificate, port)...)
 	}
 	return append(append(args, "--save", ""), s.options.Args...), nil
+}
+
+// overTLS are the options of a server with certificate c on port.
+func overTLS(c *certificate.Pair, port string) []string {
+	return []string{
+		"--tls-port", port, "--tls-auth-clients", "no",
+		"--tls-cert-file", c.File, "--tls-key-file", c.KeyFile, "--tls-ca-cert-file", c.File,
+	}
 }
 
 // sentinelConfig returns the path of the file in which a sentinel keeps what it

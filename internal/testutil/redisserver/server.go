@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"testing"
 
+	"github.com/roomcast/roomcast/internal/testutil/certificate"
 	"github.com/roomcast/roomcast/internal/testutil/redisproc"
 )
 
@@ -28,11 +29,11 @@ func Start(t testing.TB, options ...string) *Server {
 // of a client that trusts it.
 func StartTLS(t testing.TB, options ...string) (*Server, *tls.Config) {
 	t.Helper()
-	certificate, err := redisproc.NewCertificate(t.TempDir())
+	pair, err := certificate.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return start(t, redisproc.Options{Args: options, Certificate: certificate}), certificate.Client
+	return start(t, redisproc.Options{Args: options, Certificate: pair}), pair.Client
 }
 
 // User returns options for Start: a user who may do no more than the rules say,

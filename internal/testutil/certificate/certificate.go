@@ -1,4 +1,5 @@
-package redisproc
+// Package certificate makes certificates for servers that tests start.
+package certificate
 
 import (
 	"crypto/ecdsa"
@@ -16,43 +17,43 @@ import (
 	"time"
 )
 
-// Certificate is one for 127.0.0.1 that nobody else trusts.
-type Certificate struct {
+// Pair is a certificate for 127.0.0.1 that nobody else trusts, and its key.
+type Pair struct {
 	// Client is the configuration of a client that trusts it, and nothing else.
 	Client *tls.Config
-
-	certificate, key string // paths of PEM files
+	// File and KeyFile are the paths of the certificate and of its key, in PEM.
+	File, KeyFile string
 }
 
-// NewCertificate makes a certificate, with its files in dir.
-func NewCertificate(dir string) (*Certificate, error) {
+// New makes a certificate that lasts an hour, with its files in dir.
+func New(dir string) (*Pair, error) {
 	der, key, err := selfSigned()
 	if err != nil {
-		return nil, fmt.Errorf("redisproc: certificate: %w", err)
+		return nil, fmt.Errorf("certificate: %w", err)
 	}
 	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("redisproc: certificate: %w", err)
+		return nil, fmt.Errorf("certificate: %w", err)
 	}
 	trusted := x509.NewCertPool()
 	trusted.AddCert(parsed)
-	c := &Certificate{
-		Client:      &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
-		certificate: filepath.Join(dir, "redis.crt"),
-		key:         filepath.Join(dir, "redis.key"),
+	p := &Pair{
+		Client:  &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
+		File:    filepath.Join(dir, "server.crt"),
+		KeyFile: filepath.Join(dir, "server.key"),
 	}
 	for path, block := range map[string]*pem.Block{
-		c.certificate: {Type: "CERTIFICATE", Bytes: der},
-		c.key:         {Type: "PRIVATE KEY", Bytes: key},
+		p.File:    {Type: "CERTIFICATE", Bytes: der},
+		p.KeyFile: {Type: "PRIVATE KEY", Bytes: key},
 	} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			return nil, fmt.Errorf("redisproc: certificate: %w", err)
+			return nil, fmt.Errorf("certificate: %w", err)
 		}
 	}
-	return c, nil
+	return p, nil
 }
 
-// selfSigned returns a certificate that lasts an hour, and its key in PKCS #8.
+// selfSigned returns a certificate and its key in PKCS #8.
 func selfSigned() (certificate, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -73,12 +74,4 @@ func selfSigned() (certificate, key []byte, err error) {
 	}
 	key, err = x509.MarshalPKCS8PrivateKey(private)
 	return certificate, key, err
-}
-
-// args are the options of a server with this certificate on port.
-func (c *Certificate) args(port string) []string {
-	return []string{
-		"--tls-port", port, "--tls-auth-clients", "no",
-		"--tls-cert-file", c.certificate, "--tls-key-file", c.key, "--tls-ca-cert-file", c.certificate,
-	}
 }
