@@ -47,8 +47,12 @@ func isForeign(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") != "navigate"
 }
 
-// namesLoopback says whether a Host header names this machine to itself.
+// namesLoopback says whether a Host header names this machine to itself. Every browser
+// sends one; the checks of load balancers, which are HTTP/1.0, have none.
 func namesLoopback(host string) bool {
+	if host == "" {
+		return true
+	}
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}

@@ -2,7 +2,9 @@ package admin
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -78,6 +80,26 @@ func TestGuard_OnLoopbackAnswersToItsOwnNamesOnly(t *testing.T) {
 	open := start(t, false, Options{})
 	if status, _, _ := open.ask("GET", "/readyz", "", "Host", "node2.cluster:9090"); status != http.StatusOK {
 		t.Errorf("off loopback: got %d for a name, want 200", status)
+	}
+}
+
+// HAProxy asks with HTTP/1.0 and without a Host header, which no browser does.
+func TestGuard_OnLoopbackAnswersTheChecksOfLoadBalancers(t *testing.T) {
+	r := start(t, true, Options{})
+	c, err := net.Dial("tcp", r.admin.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "HEAD /readyz HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(answer), "HTTP/1.0 200 ") {
+		t.Errorf("got %q, want 200", answer)
 	}
 }
 
