@@ -62,6 +62,7 @@ var places = map[string]place{
 	"pkg/adapter/redis":                 {middle, map[string]string{modRedis: "the only place that speaks Redis"}},
 	"pkg/parser/msgpack":                {middle, nil},
 	"internal/cluster":                  {middle, map[string]string{modUUID: "node ids are UUIDs"}},
+	"internal/router":                   {middle, nil},
 
 	"pkg/server": {api, map[string]string{modJSON: "arguments are JSON"}},
 

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -130,6 +131,9 @@ func (n *Node) say(ctx context.Context, kind adapter.Kind, to adapter.NodeID) {
 	m := &adapter.Message{From: n.id, To: to, Kind: kind}
 	if kind != adapter.KindGoodbye {
 		m.Heartbeat = &adapter.Heartbeat{Tag: n.Tag(), Namespaces: n.namespaces(), Application: n.options.Application}
+		if n.options.Announce != nil {
+			n.options.Announce(n.id, m.Heartbeat)
+		}
 	}
 	if to == "" {
 		n.heartbeat.next = time.Now().Add(n.options.HeartbeatInterval)
@@ -153,7 +157,7 @@ func (n *Node) receive(m *adapter.Message) {
 	case m.Heartbeat == nil:
 		return
 	}
-	if n.members.heard(m.From, m.Heartbeat) {
+	if n.members.heard(m.From, m.Heartbeat, n.trusts(m)) {
 		n.options.Logger.Info("cluster: member has come", "member", m.From)
 	}
 	n.strangers.heard(n, m.From, m.Heartbeat.Application)
@@ -165,4 +169,17 @@ func (n *Node) receive(m *adapter.Message) {
 	if clash {
 		wake(n.heartbeat.called)
 	}
+}
+
+// trusts says whether a heartbeat has an address that is really its sender's.
+func (n *Node) trusts(m *adapter.Message) bool {
+	if m.Heartbeat.Address == "" || n.options.Trusts == nil {
+		return false
+	}
+	trusted := n.options.Trusts(m.From, m.Heartbeat)
+	if !trusted {
+		n.options.Logger.Warn("cluster: a member's address is not signed as this node would: the nodes differ in their secret, or in their clocks by half a minute",
+			"member", fmt.Sprintf("%.256q", string(m.From)), "address", fmt.Sprintf("%.256q", m.Heartbeat.Address))
+	}
+	return trusted
 }

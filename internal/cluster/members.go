@@ -18,8 +18,14 @@ type Member struct {
 	Tag uint32
 	// Namespaces are those that the node has joined, sorted.
 	Namespaces []string
+	// Address is where the node is reached with requests for its sessions, if it has
+	// announced that lately in a way that Options.Trusts accepts.
+	Address string
 	// LastSeen is when the node was last heard of, by this node's clock.
 	LastSeen time.Time
+
+	addressed time.Time // when Address was last announced
+	owns      uint32    // the tag that was announced with it
 }
 
 // members are the other nodes that are thought to live.
@@ -28,15 +34,20 @@ type members struct {
 	byID map[adapter.NodeID]Member
 }
 
-// heard notes a sign of life and says whether it was the first one.
-func (m *members) heard(id adapter.NodeID, h *adapter.Heartbeat) bool {
+// heard notes a sign of life and says whether it was the first one. An address that is not
+// trusted changes nothing about the one that was.
+func (m *members) heard(id adapter.NodeID, h *adapter.Heartbeat, trusted bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, known := m.byID[id]
+	member, known := m.byID[id]
 	if m.byID == nil {
 		m.byID = make(map[adapter.NodeID]Member)
 	}
-	m.byID[id] = Member{ID: id, Tag: h.Tag, Namespaces: h.Namespaces, LastSeen: time.Now()}
+	member.ID, member.Tag, member.Namespaces, member.LastSeen = id, h.Tag, h.Namespaces, time.Now()
+	if trusted {
+		member.Address, member.addressed, member.owns = h.Address, member.LastSeen, h.Tag
+	}
+	m.byID[id] = member
 	return !known
 }
 
@@ -111,4 +122,25 @@ func (m *members) holder(tag uint32, accept func(adapter.NodeID) bool) bool {
 		}
 	}
 	return false
+}
+
+// owner returns the oldest member that has announced tag together with an address since
+// silent, or else the oldest that has the tag, without an address.
+func (m *members) owner(tag uint32, silent time.Time) (owner Member, found bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, member := range m.byID {
+		reachable := member.Address != "" && member.owns == tag && member.addressed.After(silent)
+		if !reachable {
+			member.Address = ""
+			if member.Tag != tag {
+				continue
+			}
+		}
+		better := reachable == (owner.Address != "") && member.ID < owner.ID
+		if !found || reachable && owner.Address == "" || better {
+			owner, found = member, true
+		}
+	}
+	return owner, found
 }

@@ -108,6 +108,17 @@ func (n *Node) TagSuffix() string { return n.identity.Load().suffix }
 // are not to be changed.
 func (n *Node) Members() []Member { return n.members.list() }
 
+// Owner returns the other live member whose tag ends an id. It has an Address only if it
+// has announced one as Options.Trusts wants it, together with that tag and within
+// HeartbeatTimeout. Of two with one tag it is the older one, which keeps it.
+func (n *Node) Owner(id string) (Member, bool) {
+	tag, ok := tagOf(id)
+	if !ok || tag == n.Tag() {
+		return Member{}, false
+	}
+	return n.members.owner(tag, time.Now().Add(-n.options.HeartbeatTimeout))
+}
+
 // Status says whether the backend is reached. An adapter that does not report is
 // up, and so is a node without one.
 func (n *Node) Status() adapter.Status {

@@ -26,6 +26,12 @@ type Options struct {
 	// Recovery is what the adapter keeps for clients that come back; it is then an
 	// adapter.RecoveryStore. Nil means that nothing is kept.
 	Recovery *adapter.Retention
+	// Announce adds to a heartbeat of this node where it is reached. It is called without a
+	// lock, one call at a time. Nil: it is not reached.
+	Announce func(self adapter.NodeID, h *adapter.Heartbeat)
+	// Trusts says whether the address in a member's heartbeat is really that member's. It
+	// is called without a lock, one call at a time. Nil: none is.
+	Trusts func(member adapter.NodeID, h *adapter.Heartbeat) bool
 	// Application is the program that the node runs, which the other nodes hear. A
 	// member with another one is warned of. Empty: it says nothing, and warns of none.
 	Application string

@@ -27,3 +27,15 @@ func drawTag(taken func(uint32) bool) uint32 {
 func suffixOf(tag uint32) string {
 	return base64.RawURLEncoding.EncodeToString([]byte{byte(tag >> 16), byte(tag >> 8), byte(tag)})
 }
+
+// tagOf is the tag at the end of an id, if it can have one.
+func tagOf(id string) (tag uint32, ok bool) {
+	if len(id) != idLength {
+		return 0, false
+	}
+	b, err := base64.RawURLEncoding.DecodeString(id[idLength-4:])
+	if err != nil {
+		return 0, false
+	}
+	return uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]), true
+}

@@ -16,6 +16,9 @@ import (
 // errPanic marks a panic that was recovered.
 var errPanic = errors.New("engine: panic")
 
+// ErrFull is what Options.Elsewhere returns when there is no room for another connection.
+var ErrFull = errors.New("engine: no room for another connection")
+
 // Engine is an http.Handler that serves Engine.IO requests, whatever their path.
 // It is safe for concurrent use.
 type Engine struct {
@@ -98,6 +101,15 @@ func (e *Engine) enter() bool {
 }
 
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
+	query, malformed := url.ParseQuery(r.URL.RawQuery)
+	transport, id := query.Get("transport"), query.Get("sid")
+	s := e.session(id)
+	var absent *Refusal
+	if s == nil && id != "" && malformed == nil {
+		if absent = e.lookElsewhere(w, r, id); absent == nil {
+			return // with headers of its own
+		}
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	if e.options.Headers != nil {
 		e.options.Headers(w.Header(), r)
@@ -111,16 +123,15 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 		e.options.CORS.preflight(w, r)
 		return
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
+	if malformed != nil {
 		// The part that does not parse may be the session's id: without it this would
 		// be taken for a handshake.
-		e.refuse(w, r, badRequest(err))
+		e.refuse(w, r, badRequest(malformed))
 		return
 	}
-	transport, id := query.Get("transport"), query.Get("sid")
-	s := e.session(id)
 	switch refusal := e.verify(r, transport, id, s); {
+	case refusal == refuseSession && absent != nil:
+		e.refuse(w, r, absent)
 	case refusal != nil:
 		e.refuse(w, r, refusal)
 	case id == "":
@@ -129,6 +140,22 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 		e.serveUpgrade(w, r, s)
 	default:
 		s.servePolling(w, r)
+	}
+}
+
+// lookElsewhere has a request answered whose session is not here, and returns nil, or says
+// why it is refused.
+func (e *Engine) lookElsewhere(w http.ResponseWriter, r *http.Request, id string) *Refusal {
+	if e.options.Elsewhere == nil {
+		return refuseSession
+	}
+	switch err := e.options.Elsewhere(w, r, id); {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrFull):
+		return refuseConnections
+	default:
+		return absentSession(err)
 	}
 }
 
@@ -217,7 +244,11 @@ func logged(err error) string {
 // guard turns a panic of f into an error.
 func (e *Engine) guard(f func() error) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler: // the HTTP server's own way to break off an answer
+			panic(p)
+		default:
 			e.counters.panics.Add(1)
 			e.options.Logger.Error("engine: panic", "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("%w: %v", errPanic, p)

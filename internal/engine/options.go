@@ -101,6 +101,12 @@ type Options struct {
 	// concurrently. Default nil: 96 random bits and the tag, as 20 characters of
 	// URL-safe base64.
 	NewID func(*http.Request) (string, error)
+	// Elsewhere is asked about a request that names a session which is not here, before
+	// anything else is done with it. It returns nil when it has answered, or taken the
+	// connection over. With an error the request is refused: with status 503 if that is
+	// ErrFull, else with code 1. It is called concurrently, may block, and may panic with
+	// http.ErrAbortHandler. Default nil: such requests are refused.
+	Elsewhere func(w http.ResponseWriter, r *http.Request, id string) error
 	// Tag returns the 24-bit number that ends the ids of the default NewID.
 	// Default nil: 24 more random bits.
 	Tag func() uint32

@@ -84,6 +84,14 @@ func badRequest(err error) *Refusal {
 	return &Refusal{Code: codeBadRequest, Message: messageBadRequest, Reason: reasonBadRequest, Err: err}
 }
 
+// absentSession returns the refusal of a request whose session is not here, for a reason
+// that clients do not see.
+func absentSession(err error) *Refusal {
+	unknown := *refuseSession
+	unknown.Err = err
+	return &unknown
+}
+
 // status returns the status of the answer.
 func (f *Refusal) status(upgrade bool) int {
 	switch {

@@ -15,7 +15,7 @@ import (
 // are unsigned varints. What is in brackets is there if the flags say so.
 //
 //	broadcast       flags packet rooms except
-//	heartbeat,hello tag namespaces application
+//	heartbeat,hello tag namespaces application address proof
 //	goodbye         nothing
 //	request         flags action id timeout packet rooms except targets
 //	response        flags action id receivers [packet] sockets rooms
@@ -73,6 +73,8 @@ func (m *Message) AppendBinary(b []byte) ([]byte, error) {
 		b = binary.AppendUvarint(b, uint64(m.Heartbeat.Tag))
 		b = appendTexts(b, m.Heartbeat.Namespaces)
 		b = appendText(b, m.Heartbeat.Application)
+		b = appendText(b, m.Heartbeat.Address)
+		b = appendText(b, m.Heartbeat.Proof)
 	case KindRequest:
 		b = m.Request.append(b)
 	case KindResponse:
@@ -145,7 +147,7 @@ func (d *decoder) message() Message {
 	case KindBroadcast:
 		m.Broadcast = d.broadcast()
 	case KindHeartbeat, KindHello:
-		m.Heartbeat = &Heartbeat{Tag: uint32(d.number(maxTag)), Namespaces: d.strings(), Application: string(d.text())}
+		m.Heartbeat = d.heartbeat()
 	case KindGoodbye:
 	case KindRequest:
 		m.Request = d.request()
@@ -155,4 +157,12 @@ func (d *decoder) message() Message {
 		d.fail()
 	}
 	return m
+}
+
+func (d *decoder) heartbeat() *Heartbeat {
+	h := &Heartbeat{Tag: uint32(d.number(maxTag)), Namespaces: d.strings(), Application: string(d.text()), Address: string(d.text())}
+	if proof := d.text(); len(proof) > 0 {
+		h.Proof = proof
+	}
+	return h
 }

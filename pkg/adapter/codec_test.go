@@ -15,7 +15,7 @@ import (
 var messages = map[string]adapter.Message{
 	"goodbye":         {Kind: adapter.KindGoodbye, From: "a"},
 	"hello":           {Kind: adapter.KindHello, From: "a", Heartbeat: &adapter.Heartbeat{}},
-	"heartbeat":       {Kind: adapter.KindHeartbeat, From: "a", To: "b", Heartbeat: &adapter.Heartbeat{Tag: 1<<24 - 1, Namespaces: []string{"/", "/日本"}, Application: "shop"}},
+	"heartbeat":       {Kind: adapter.KindHeartbeat, From: "a", To: "b", Heartbeat: &adapter.Heartbeat{Tag: 1<<24 - 1, Namespaces: []string{"/", "/日本"}, Application: "shop", Address: "http://a:1", Proof: []byte{0, 1}}},
 	"empty broadcast": {Kind: adapter.KindBroadcast, Broadcast: &adapter.Broadcast{}},
 	"full broadcast": {Kind: adapter.KindBroadcast, From: "a", To: "b", Offset: "17-0", Broadcast: &adapter.Broadcast{
 		Packet: packet.Packet{

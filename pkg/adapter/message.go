@@ -70,6 +70,12 @@ type Heartbeat struct {
 	// Application is the program that the node runs; see server.Options. Empty if it
 	// does not say.
 	Application string
+	// Address is the URL at which the other nodes reach the node with requests for its
+	// sessions. Empty if they do not.
+	Address string
+	// Proof shows that a node which knows the cluster's secret has announced Address, and
+	// when. Whoever carries the message does not look at it. Empty without an Address.
+	Proof []byte
 }
 
 // Clone returns a copy of m that shares the bytes and lists with m.

@@ -25,7 +25,7 @@ func (m *Message) encodedSize() int {
 		n += sizeOfPacket(&b.Packet) + sizeOf(b.Rooms) + sizeOf(b.Except)
 	}
 	if h := m.Heartbeat; h != nil {
-		n += sizeOf(h.Namespaces) + len(h.Application)
+		n += sizeOf(h.Namespaces) + len(h.Application) + len(h.Address) + len(h.Proof)
 	}
 	if r := m.Request; r != nil {
 		n += len(r.ID) + sizeOf(r.Rooms) + sizeOf(r.Except) + sizeOf(r.Targets) + sizeOfPacket(&r.Packet)

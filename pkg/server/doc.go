@@ -66,6 +66,13 @@
 // returned without an error, events that other nodes then emit to these rooms
 // arrive.
 //
+// No sticky sessions. With Options.Advertise and Options.ClusterSecret on all nodes, a
+// request that reaches another node than its session's is answered by that one all the
+// same, and a WebSocket that is opened elsewhere is relayed until it closes. Only
+// addresses that live nodes have announced and signed are called, and a node believes
+// only requests that are signed with the secret. A session whose node is dead is unknown
+// at once. Stats counts all of it.
+//
 // Handlers. Those of one socket run one at a time, in the order in which its
 // events arrived; those of different sockets run concurrently. They hold up
 // neither acknowledgements nor heartbeats nor disconnections of their client. The

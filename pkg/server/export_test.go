@@ -1,6 +1,14 @@
 package server
 
-import "context"
+import (
+	"context"
+	"net"
+)
+
+// DialNodes sets how a server calls other nodes.
+func DialNodes(o *Options, dial func(ctx context.Context, network, address string) (net.Conn, error)) {
+	o.dial = dial
+}
 
 // Drain returns when everything that was emitted has been written.
 func Drain(s *Server) { _ = s.fanout.tasks.wait(context.Background()) }

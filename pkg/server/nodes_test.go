@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	gosync "sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -96,9 +97,18 @@ type wire struct {
 	adapter.Adapter
 	cut     atomic.Bool                                   // nothing travels, and nobody is told
 	swallow atomic.Pointer[func(m *adapter.Message) bool] // what is not published
+
+	delivers gosync.Map // func(*adapter.Message) by topic
+}
+
+// forge makes a message arrive that nobody has published.
+func (w *wire) forge(topic string, m *adapter.Message) {
+	deliver, _ := w.delivers.Load(topic)
+	deliver.(func(*adapter.Message))(m)
 }
 
 func (w *wire) Join(ctx context.Context, topic string, self adapter.NodeID, deliver func(*adapter.Message)) (adapter.Link, error) {
+	w.delivers.Store(topic, deliver)
 	link, err := w.Adapter.Join(ctx, topic, self, func(m *adapter.Message) {
 		if !w.cut.Load() {
 			deliver(m)

@@ -2,9 +2,11 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -186,6 +188,19 @@ type Options struct {
 	// served under the server's path, where pages look for them. Nil: off.
 	Client fs.FS
 
+	// Advertise is the URL at which the other nodes of the cluster reach this one, such as
+	// "http://10.0.0.7:3000": scheme, host and port. What clients have below it is what they
+	// have here. Requests for this node's sessions that come to another node are then
+	// forwarded to it. It needs ClusterSecret. Empty: they are not, and are refused there.
+	Advertise string
+	// ClusterSecret is the same on all nodes of a cluster, at least 16 bytes, and known to
+	// nobody else. With it this node forwards requests that name a session of another node
+	// to that node, so that the load balancer need not be sticky; the nodes sign what they
+	// announce and forward. Their clocks may differ by 30 s. Nil: nothing is forwarded.
+	ClusterSecret []byte
+	// dial replaces the way to other nodes, for tests.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 	// Application names the program that this server is part of. Servers that hear each
 	// other and have different ones say so in the log: they share a backend by mistake,
 	// if it was not by intent. Default: the path of the program's main package, as far as
@@ -256,6 +271,9 @@ func (o *Options) validate() error {
 		if field.value < 0 {
 			return fmt.Errorf("server: option %s is negative", field.name)
 		}
+	}
+	if err := o.validateForwarding(); err != nil {
+		return err
 	}
 	return o.Recovery.validate(o.Adapter)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/roomcast/roomcast/internal/cluster"
 	"github.com/roomcast/roomcast/internal/engine"
+	"github.com/roomcast/roomcast/internal/router"
 	"github.com/roomcast/roomcast/pkg/packet"
 )
 
@@ -28,6 +29,7 @@ type Server struct {
 	end     context.CancelCauseFunc
 	engine  *engine.Engine
 	cluster *cluster.Node
+	router  *router.Router // nil without Options.ClusterSecret
 	fanout  *fanout
 	tasks   *tasks
 	panics  atomic.Uint64
@@ -59,6 +61,10 @@ func New(options Options) (*Server, error) {
 		return nil, err
 	}
 	options = options.withDefaults()
+	signer, err := options.newSigner()
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
 	s := &Server{
 		options: options, log: options.Logger, base: context.Background(), tasks: newTasks(), turns: newTurns(),
 		namespaces: make(map[string]*Namespace),
@@ -77,15 +83,16 @@ func New(options Options) (*Server, error) {
 		s.client = newClientFiles(options.Client, e)
 	}
 	s.unobserve = s.observe()
-	s.cluster, err = cluster.Start(s.base, cluster.Options{
+	s.cluster, err = cluster.Start(s.base, withSigner(cluster.Options{
 		Adapter: options.Adapter, Logger: options.Logger,
 		HeartbeatInterval: options.HeartbeatInterval, HeartbeatTimeout: options.HeartbeatTimeout,
 		RequestTimeout: options.RequestTimeout, Recovery: options.retention(), Application: options.Application,
-	})
+	}, signer))
 	if err != nil {
 		s.unobserve()
 		return nil, fmt.Errorf("server: %w", errors.Join(err, e.Close(s.base), s.tasks.dismiss(s.base)))
 	}
+	s.router = s.newRouter(signer)
 	s.Of(packet.DefaultNamespace)
 	return s, nil
 }
@@ -96,7 +103,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.client != nil && s.client.serve(w, r) {
 		return
 	}
-	s.engine.ServeHTTP(w, r)
+	if r = s.admit(w, r); r != nil {
+		s.engine.ServeHTTP(w, r)
+	}
 }
 
 // ConfigureHTTP sets the limits of an http.Server that a server needs against
@@ -135,11 +144,12 @@ func (s *Server) newID() string {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
 	sent := s.fanout.flush(ctx)
+	passed := s.closeRouter(ctx)
 	left := s.engine.Close(ctx)
 	s.end(ErrServerClosed)
 	handled := s.tasks.wait(ctx) // the handlers of OnDisconnect may still emit to other nodes
 	s.closed.Store(true)
-	errs := []error{sent, left, handled, s.fanout.tasks.dismiss(ctx), s.cluster.Close(ctx)}
+	errs := []error{sent, passed, left, handled, s.fanout.tasks.dismiss(ctx), s.cluster.Close(ctx)}
 	s.tasks.Go(s.unobserve) // waits for the observer, and Shutdown no longer than ctx
 	if err := errors.Join(append(errs, s.tasks.dismiss(ctx))...); err != nil {
 		return fmt.Errorf("server: shutdown: %w", err)

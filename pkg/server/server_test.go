@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	gosync "sync"
@@ -100,6 +101,10 @@ func TestNew_RefusesContradictoryOptions(t *testing.T) {
 		"MaxJSONDepth":     {MaxJSONDepth: -1},
 		"Transports":       {Transports: []string{"carrier pigeon"}},
 		"CORS":             {CORS: &server.CORS{Origins: []string{"*"}, Credentials: true}},
+		"Advertise":        {Advertise: "http://a:1"},
+		"ClusterSecret":    {ClusterSecret: []byte("fifteen bytes .")},
+		"GenerateID":       {Advertise: "http://a:1", ClusterSecret: clusterSecret, GenerateID: func(*http.Request) (string, error) { return "", nil }},
+		"http://10.0.0.7":  {Advertise: "a:1", ClusterSecret: clusterSecret},
 		"HeartbeatTimeout": {HeartbeatInterval: 5 * time.Second, HeartbeatTimeout: time.Second},
 	} {
 		if _, err := server.New(options); err == nil || !strings.Contains(err.Error(), name) {

@@ -77,6 +77,8 @@ type Stats struct {
 	// "too_much" when more was missed than is sent again. All but the first started
 	// afresh.
 	Recoveries map[string]uint64
+	// Forwarding counts requests for sessions of other nodes, and those that they sent here.
+	Forwarding Forwarding
 }
 
 // Stats returns the node's counters. It does not block.
@@ -91,6 +93,7 @@ func (s *Server) Stats() Stats {
 		Recoveries: map[string]uint64{
 			"complete": s.recoveries.complete.Load(), "unknown": s.recoveries.unknown.Load(), "too_much": s.recoveries.tooMuch.Load(),
 		},
+		Forwarding: s.forwarding(),
 	}
 	for reason, count := range e.Closed {
 		stats.Closed[DisconnectReason(reason)] = count
@@ -107,7 +110,7 @@ func (s *Server) engineOptions() engine.Options {
 		MaxSendQueueBytes: o.MaxSendQueueBytes, MaxConnections: o.MaxConnections, MaxHandshakesPerSecond: o.MaxHandshakesPerSecond,
 		SlowConsumer: engine.SlowConsumerPolicy(o.SlowConsumer),
 		Transports:   o.Transports, DisableUpgrades: o.DisableUpgrades, Cookie: o.Cookie, AllowRequest: o.AllowRequest, InitialHeaders: o.InitialHeaders, Headers: o.Headers,
-		Tag: func() uint32 { return s.cluster.Tag() }, Logger: o.Logger,
+		Tag: func() uint32 { return s.cluster.Tag() }, Elsewhere: s.elsewhere, Logger: o.Logger,
 	}
 	options.HTTPCompressionThreshold, options.NewID = o.HTTPCompressionThreshold, o.GenerateID
 	if o.OnConnectionError != nil {

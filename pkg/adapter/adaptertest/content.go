@@ -24,6 +24,7 @@ func everyKind(tr *trial) {
 		{Kind: adapter.KindHello, Heartbeat: &adapter.Heartbeat{Tag: 0}},
 		{Kind: adapter.KindHello, Heartbeat: &adapter.Heartbeat{Tag: last, Namespaces: []string{"/"}}},
 		{Kind: adapter.KindHeartbeat, Heartbeat: &adapter.Heartbeat{Tag: 7, Namespaces: []string{"/", "/chat", "/日本"}, Application: "a shop"}},
+		{Kind: adapter.KindHeartbeat, Heartbeat: &adapter.Heartbeat{Tag: 7, Address: "http://10.0.0.7:3000", Proof: []byte("\x00any\xffbytes")}},
 		{Kind: adapter.KindGoodbye},
 	} {
 		nodes[0].publish(want)
@@ -33,7 +34,7 @@ func everyKind(tr *trial) {
 			continue
 		}
 		if h, w := got.Heartbeat, want.Heartbeat; h != nil &&
-			(h.Tag != w.Tag || h.Application != w.Application || !slices.Equal(h.Namespaces, w.Namespaces)) {
+			(h.Tag != w.Tag || h.Application != w.Application || h.Address != w.Address || !bytes.Equal(h.Proof, w.Proof) || !slices.Equal(h.Namespaces, w.Namespaces)) {
 			tr.Errorf("heartbeat %v arrived as %v", *w, *h)
 		}
 	}

@@ -1,0 +1,107 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/adapter"
+	"github.com/roomcast/roomcast/pkg/adapter/memory"
+)
+
+// reached starts a node that trusts addresses whose proof is "good", and announces the
+// given one.
+func reached(t *testing.T, hub *memory.Adapter, address string) *Node {
+	t.Helper()
+	return startWith(t, Options{
+		Adapter:  hub,
+		Announce: func(_ adapter.NodeID, h *adapter.Heartbeat) { h.Address, h.Proof = address, []byte("good") },
+		Trusts:   func(_ adapter.NodeID, h *adapter.Heartbeat) bool { return string(h.Proof) == "good" },
+	})
+}
+
+// idWith is a session's id that ends in a tag.
+func idWith(tag uint32) string { return strings.Repeat("x", idLength-4) + suffixOf(tag) }
+
+func TestOwner_IsTheMemberWithTheTag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := memory.New()
+		a, b := reached(t, hub, "http://a"), reached(t, hub, "http://b")
+		synctest.Wait()
+		if got, ok := b.Owner(idWith(a.Tag())); !ok || got.ID != a.ID() || got.Address != "http://a" {
+			t.Errorf("got %+v, %v", got, ok)
+		}
+		for what, id := range map[string]string{
+			"its own": idWith(b.Tag()), "nobody's": idWith(a.Tag() ^ b.Tag() ^ 1), "too short": "x" + suffixOf(a.Tag()), "empty": "",
+			"too long": "x" + idWith(a.Tag()), "no base64": strings.Repeat("x", idLength-4) + "~~~~",
+		} {
+			if got, ok := b.Owner(id); ok {
+				t.Errorf("an id that is %s: got %+v", what, got)
+			}
+		}
+	})
+}
+
+func TestOwner_AddressThatIsNotTrustedIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := memory.New()
+		n := reached(t, hub, "http://n")
+		w := watch(t, hub, "w")
+		w.say(&adapter.Message{Kind: adapter.KindHeartbeat, Heartbeat: &adapter.Heartbeat{Tag: n.Tag() ^ 1, Address: "http://evil", Proof: []byte("bad")}})
+		synctest.Wait()
+		if got, ok := n.Owner(idWith(n.Tag() ^ 1)); !ok || got.ID != "w" || got.Address != "" {
+			t.Errorf("got %+v, %v, want w without an address", got, ok)
+		}
+	})
+}
+
+// Heartbeats that anybody can write keep neither an address alive nor a member from being
+// reached.
+func TestOwner_AddressLivesByTrustedHeartbeatsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := memory.New()
+		n := reached(t, hub, "http://n")
+		w := watch(t, hub, "w")
+		tag := n.Tag() ^ 1
+		w.say(&adapter.Message{Kind: adapter.KindHeartbeat, Heartbeat: &adapter.Heartbeat{Tag: tag, Address: "http://w", Proof: []byte("good")}})
+		for second := range 20 {
+			w.say(&adapter.Message{Kind: adapter.KindHeartbeat, Heartbeat: &adapter.Heartbeat{Tag: tag ^ 2}})
+			synctest.Wait()
+			got, ok := n.Owner(idWith(tag))
+			if reachable := second < 10; ok != reachable || (got.Address != "") != reachable {
+				t.Errorf("after %d s: got %+v, %v", second, got, ok)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// Of two members with one tag the older one keeps it; a session that the other one opened
+// meanwhile is reached on that node alone, until its client comes back with another.
+func TestOwner_OfATagThatWasTakenTwiceIsTheOlderMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := memory.New()
+		older, younger, n := reached(t, hub, "http://older"), reached(t, hub, "http://younger"), reached(t, hub, "http://n")
+		synctest.Wait()
+		id := idWith(older.Tag())
+		younger.take(older.Tag())
+		for range 3 {
+			if got, ok := n.Owner(id); !ok || got.ID != older.ID() || got.Address != "http://older" {
+				t.Errorf("got %+v, %v", got, ok)
+			}
+			wake(younger.heartbeat.changed)
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		if younger.Tag() == older.Tag() {
+			t.Fatal("the tag is still taken twice")
+		}
+		if got, ok := younger.Owner(id); !ok || got.ID != older.ID() { // not "mine, and unknown"
+			t.Errorf("on the node that had the tag: got %+v, %v", got, ok)
+		}
+		if got, ok := n.Owner(idWith(younger.Tag())); !ok || got.ID != younger.ID() {
+			t.Errorf("with the other tag: got %+v, %v", got, ok)
+		}
+	})
+}
