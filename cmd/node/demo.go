@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -81,9 +82,9 @@ func (c *demoCommand) start(p *program, fail context.CancelCauseFunc) (*demo, er
 		d.redis = embedded
 		url = "redis://" + embedded.Addr()
 	}
-	flags := c.bus(url)
+	flags, secret := c.bus(url), rand.Text()
 	for i := range c.Nodes {
-		n, err := c.newNode(p, i, flags)
+		n, err := c.newNode(p, i, flags, secret)
 		if err != nil {
 			return d, err
 		}
@@ -101,9 +102,9 @@ func (c *demoCommand) start(p *program, fail context.CancelCauseFunc) (*demo, er
 	return d, nil
 }
 
-// newNode makes node number i, with connections of its own, as if it were alone
+// newNode makes node number i of those that share secret, with connections of its own, as if it were alone
 // in its process.
-func (c *demoCommand) newNode(p *program, i int, flags *busFlags) (*node, error) {
+func (c *demoCommand) newNode(p *program, i int, flags *busFlags, secret string) (*node, error) {
 	host, port, err := c.address()
 	if err != nil {
 		return nil, err
@@ -121,6 +122,8 @@ func (c *demoCommand) newNode(p *program, i int, flags *busFlags) (*node, error)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
+	server.Members.Advertise = "http://" + reachable(listener.Addr().(*net.TCPAddr))
+	server.Members.ClusterSecret = secret
 	b, err := flags.open(log)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())

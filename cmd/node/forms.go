@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomcast/roomcast/internal/router"
 )
 
 // minKeyBytes is what the library asks of a key.
@@ -59,6 +61,12 @@ var forms = map[string]func(string) error{
 	"key": func(text string) error {
 		if len(text) < minKeyBytes {
 			return fmt.Errorf("must have at least %d characters", minKeyBytes)
+		}
+		return nil
+	},
+	"node-url": func(text string) error {
+		if _, err := router.ParseAddress(text); err != nil && text != advertiseAuto {
+			return errors.New("must be auto, or the URL of a host alone, such as http://10.0.0.7:3000")
 		}
 		return nil
 	},

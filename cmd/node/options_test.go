@@ -82,10 +82,11 @@ var namedOtherwise = map[string]string{
 
 // goodForms are two texts for each form that has not just any.
 var goodForms = map[string][2]string{
-	"path":   {"/a/", "/b/"},
-	"file":   {"main.go", "demo.go"},
-	"folder": {"web", "web/assets"},
-	"key":    {"0123456789abcdef", "0123456789abcdeF"},
+	"path":     {"/a/", "/b/"},
+	"file":     {"main.go", "demo.go"},
+	"folder":   {"web", "web/assets"},
+	"node-url": {"http://a:1", "http://b:1"},
+	"key":      {"0123456789abcdef", "0123456789abcdeF"},
 }
 
 // setting is a flag with one of two values, neither of which is its default.
@@ -152,13 +153,13 @@ func optionsOf(t *testing.T, args ...string) map[string]string {
 	return fields
 }
 
-// addFields adds the fields of a struct, also of those that it points to. What is
+// addFields adds the exported fields of a struct, also of those that it points to. What is
 // embedded is looked at by itself.
 func addFields(fields map[string]string, path string, v reflect.Value) {
 	for i := range v.NumField() {
 		field, name := v.Field(i), path+"."+v.Type().Field(i).Name
 		switch {
-		case v.Type().Field(i).Anonymous:
+		case v.Type().Field(i).Anonymous, !v.Type().Field(i).IsExported():
 		case isStruct(field.Type()):
 			fields[name] = "is there"
 			if field.IsNil() {

@@ -101,6 +101,11 @@ func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, e
 	if err != nil {
 		return nil, err
 	}
+	members := &c.Server.Members
+	members.Advertise, err = advertised(members.Advertise, c.Listen.scheme(), listener.Addr(), net.InterfaceAddrs)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	b, err := c.Bus.open(p.log)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
@@ -127,6 +132,9 @@ func (c *serveCommand) banner(p *program, n *node) {
 	}
 	if n.admin != nil {
 		where = append(where, "admin", n.admin.Addr().String())
+	}
+	if address := c.Server.Members.Advertise; address != "" {
+		where = append(where, "advertise", address)
 	}
 	p.log.Info("serving", append(where, n.bus.attributes()...)...)
 	times, limits := c.Server.Times, c.Server.Limits

@@ -63,6 +63,7 @@ func TestServe_SaysWhatItIs(t *testing.T) {
 // no key is in any line.
 func TestServe_SaysWhereItsRedisIsAndKeepsSecrets(t *testing.T) {
 	t.Setenv("ROOMCAST_REDIS_HMAC_KEY", "secret: sixteen and more")
+	t.Setenv("ROOMCAST_CLUSTER_SECRET", "secret: sixteen and more")
 	for name, tt := range map[string]struct {
 		args []string
 		want map[string]any
@@ -167,5 +168,12 @@ func TestServe_StartsWithoutItsRedis(t *testing.T) {
 	c.Close()
 	if code := s.stop(); code != exitOK {
 		t.Errorf("exit code %d, want %d", code, exitOK)
+	}
+}
+
+func TestServe_SaysWhereOtherNodesReachIt(t *testing.T) {
+	s := startServe(t, "--cluster-secret", "0123456789abcdef", "--advertise", "auto")
+	if got, want := s.banner["advertise"], "http://"+s.address(); got != want {
+		t.Errorf("it says %v, want %s", got, want)
 	}
 }

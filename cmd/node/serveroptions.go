@@ -98,6 +98,8 @@ func (f *recoveryFlags) set(o *server.Options) {
 
 func (f *memberFlags) set(o *server.Options) {
 	o.Application = f.Application
+	o.Advertise = f.Advertise
+	o.ClusterSecret = []byte(f.ClusterSecret)
 	o.RequestTimeout = f.RequestTimeout
 	o.HeartbeatInterval = f.HeartbeatInterval
 	o.HeartbeatTimeout = f.HeartbeatTimeout

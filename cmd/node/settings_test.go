@@ -35,6 +35,7 @@ var badForms = map[string][]string{
 	"file":               {"missing.pem", "web"},
 	"folder":             {"missing", "main.go"},
 	"key":                {"0123456789abcde"},
+	"node-url":           {"10.0.0.7:3000", "http://host/path", "http://0.0.0.0:3000", "automatic"},
 	"redis-url":          {"localhost:6379", "http://host"},
 	"redis-cluster-url":  {"localhost:6379", "http://host"},
 	"redis-sentinel-url": {"localhost:6379", "redis://host"},
