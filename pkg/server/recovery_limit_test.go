@@ -137,11 +137,13 @@ func TestRecoveryLimit_RoomsBeyondTheNodesLimit(t *testing.T) {
 	s, url, kept := recovering(t, server.Options{})
 	strict := newStore(kept.Adapter)
 	_, strictURL := strict.serve(t, server.Options{MaxRoomsPerSocket: 1})
+	other := wander(t, strictURL, "/", nil)
 	w := wander(t, url, "/", nil)
 	w.Send(`21["join",["a","b"]]`)
 	w.Expect(`31[]`)
 	emit(t, s, 1)
 	w.events(`2["n",1]`)
+	other.events(`2["n",1]`) // so that it is nothing new to who comes there now
 	w.cut(kept)
 	w.afresh(strictURL)
 	errs(t, s.To("a", "b").Emit("no"), s.To(w.sid).Emit("yes"))
