@@ -221,7 +221,7 @@ func TestACL_AMissingRightIsNamed(t *testing.T) {
 				defer func() { _ = link.Close(t.Context()) }() // which may say that something was not written
 				store, keeps := a.(adapter.RecoveryStore)
 				if keeps {
-					for range 2 {
+					for range 100 { // what waits together is written in a transaction
 						err = errors.Join(err, link.Publish(t.Context(), broadcast("hello")))
 					}
 					err = errors.Join(err, remember(t, store))
