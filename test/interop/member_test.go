@@ -32,21 +32,28 @@ type member struct {
 
 // form is a way in which the servers of a cluster speak.
 type form struct {
-	name     string
-	adapter  string // as openAdapter of adapters.mjs calls it
-	specific bool   // answers go to who has asked alone; the others than the classic one do that in any case
+	name    string
+	adapter string // as openAdapter of adapters.mjs calls it
+	option  string // of peer.mjs
 }
 
+// In the classic adapter "specific" has answers go to who has asked alone; the others do
+// that in any case. An option of the sharded one is its mode.
 var forms = []form{
-	{"classic", "classic", false}, {"classic, specific", "classic", true}, {"sharded", "sharded", false}, {"streams", "streams", false},
+	{"classic", "classic", ""}, {"classic, specific", "classic", "specific"},
+	{"sharded", "sharded", "dynamic"}, {"sharded, private", "sharded", "dynamic-private"}, {"streams", "streams", ""},
 }
 
 // open makes an adapter of that form.
 func (f form) open(client goredis.UniversalClient) (adapter.Adapter, error) {
-	options := redis.Options{NodeJS: true, PublishOnSpecificResponseChannel: f.specific, Logger: slog.New(slog.DiscardHandler)}
+	options := redis.Options{NodeJS: true, PublishOnSpecificResponseChannel: f.option == "specific", Logger: slog.New(slog.DiscardHandler)}
 	switch f.adapter {
 	case "sharded":
-		return redis.NewSharded(client, redis.ShardedOptions{Options: options})
+		mode := redis.Dynamic
+		if f.option == "dynamic-private" {
+			mode = redis.DynamicPrivate
+		}
+		return redis.NewSharded(client, redis.ShardedOptions{Options: options, SubscriptionMode: mode})
 	case "streams":
 		return redis.NewStreams(client, redis.StreamsOptions{Options: options})
 	}

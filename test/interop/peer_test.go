@@ -27,11 +27,7 @@ type peer struct {
 // ready.
 func startPeer(t *testing.T, name, redisAddr string, f form) *peer {
 	t.Helper()
-	args := []string{"peer.mjs", name, "redis://" + redisAddr, f.adapter}
-	if f.specific {
-		args = append(args, "specific")
-	}
-	process := exec.Command("node", args...)
+	process := exec.Command("node", "peer.mjs", name, "redis://"+redisAddr, f.adapter, f.option)
 	process.Dir = "../integration/js"
 	process.Stderr = t.Output()
 	stdin, err := process.StdinPipe()

@@ -29,6 +29,7 @@ var forms = []struct {
 	{"classic", classic(redis.Options{}), true, false},
 	{"classic_by_interest", classic(interested), false, false},
 	{"sharded_dynamic_with_NodeJS", sharded(redis.ShardedOptions{Options: mixed}), true, true},
+	{"sharded_dynamic_private", sharded(redis.ShardedOptions{SubscriptionMode: redis.DynamicPrivate}), false, false},
 	{"sharded_static", sharded(redis.ShardedOptions{SubscriptionMode: redis.Static}), false, false},
 	{"sharded_by_interest_signed", sharded(redis.ShardedOptions{Options: signed(key, true)}), true, true},
 	{"streams_with_NodeJS", streams(redis.StreamsOptions{Options: mixed}), false, false},
@@ -38,7 +39,10 @@ var forms = []struct {
 func TestConformance_OneRedis(t *testing.T) {
 	addr := redisserver.Addr(t)
 	for _, form := range forms {
-		t.Run(form.name, func(t *testing.T) { adaptertest.Run(t, kit(standalone(addr), form.make)) })
+		t.Run(form.name, func(t *testing.T) {
+			t.Parallel() // they wait more than they work
+			adaptertest.Run(t, kit(standalone(addr), form.make))
+		})
 	}
 }
 
@@ -49,6 +53,7 @@ func TestConformance_RedisCluster(t *testing.T) {
 			continue
 		}
 		t.Run(form.name, func(t *testing.T) {
+			t.Parallel()
 			c := kit(cluster, form.make)
 			c.OrderPerSelection = form.ways
 			adaptertest.Run(t, c)

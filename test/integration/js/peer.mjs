@@ -1,20 +1,24 @@
 // A Node.js server with one client, which makes the calls to all servers that it is
 // told to make.
 //
-//   node peer.mjs NAME REDIS ADAPTER [specific]
+//   node peer.mjs NAME REDIS ADAPTER [OPTION]
 //
-// ADAPTER is a kind of openAdapter; "specific" is the classic one's option to answer
-// whoever has asked alone. It says {"id"}, its client's socket id, on the standard output
-// when all is connected. Each line on the standard input is [call, ...arguments]; its
-// outcome is a line {"value"} or {"error", "value"}. It ends with its standard input.
+// ADAPTER is a kind of openAdapter; OPTION is "specific" for the classic one to answer
+// whoever has asked alone, and the sharded one's mode. It says {"id"}, its client's socket
+// id, on the standard output when all is connected. Each line on the standard input is
+// [call, ...arguments]; its outcome is a line {"value"} or {"error", "value"}. It ends with
+// its standard input.
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { Server } from "socket.io";
 import { io as connect } from "socket.io-client";
 import { openAdapter } from "./adapters.mjs";
 
-const [, , name, url, kind, specific] = process.argv;
-const options = kind === "classic" ? { requestsTimeout: 3000, publishOnSpecificResponseChannel: !!specific } : {};
+const [, , name, url, kind, option] = process.argv;
+const options = {
+  classic: { requestsTimeout: 3000, publishOnSpecificResponseChannel: option === "specific" },
+  sharded: { subscriptionMode: option },
+}[kind] ?? {};
 const { adapter, subscribed } = await openAdapter(kind, url, options);
 const web = createServer();
 const io = new Server(web, { adapter });
