@@ -19,8 +19,10 @@ var closeChecks = []check{
 	{"Close_WhilePublishing", "Publish during Close succeeds or fails with ErrClosed; all calls return", closeWhilePublishing},
 	{"Close_EndsDelivery", "no call of deliver begins after Close has returned", closeEndsDelivery},
 	{"Close_HandsOverWhatIsQueued", "what was published before Close reaches the others", closeHandsOver},
-	{"Close_EndsGoroutines", "what the adapter starts ends with the last link that it gave out", closeEndsGoroutines},
+	{endsGoroutines, "what the adapter starts ends with the last link that it gave out", closeEndsGoroutines},
 }
+
+const endsGoroutines = "Close_EndsGoroutines"
 
 // wantClosed fails the check unless Publish is refused with ErrClosed.
 func (m *member) wantClosed() {

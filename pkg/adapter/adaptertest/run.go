@@ -2,6 +2,7 @@ package adaptertest
 
 import (
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,15 +62,30 @@ func commonChecks() []check {
 		contentChecks, requestChecks, roomChecks, countChecks, outageChecks, watchChecks)
 }
 
-// Run checks the backend, each rule in a subtest. It takes some seconds. It must
-// not run beside other tests that use the adapter's package.
+// Run checks the backend, each rule in a subtest. It takes some seconds. Several Runs may
+// be parallel; other tests that use the adapter's package must not run beside one.
 func Run(t *testing.T, c Config) {
 	if c.New == nil {
 		t.Fatal("adaptertest: Config.New is nil")
 	}
 	for _, k := range checksOf(c.New(t)) {
-		t.Run(k.name, func(t *testing.T) { try(t, c, k) })
+		beside(k, func() { t.Run(k.name, func(t *testing.T) { try(t, c, k) }) })
 	}
+}
+
+// counting is held alone by the check that counts goroutines, and shared by all others.
+var counting sync.RWMutex
+
+// beside runs a check, with what it cleans up, when the checks of other Runs allow it.
+func beside(k check, run func()) {
+	if k.name == endsGoroutines {
+		counting.Lock()
+		defer counting.Unlock()
+	} else {
+		counting.RLock()
+		defer counting.RUnlock()
+	}
+	run()
 }
 
 // try runs one check and explains its rule if it fails.
