@@ -65,6 +65,8 @@ func (f *timeFlags) set(o *server.Options) {
 	o.CloseTimeout = f.CloseTimeout
 	o.AttachmentTimeout = f.AttachmentTimeout
 	o.FragmentTimeout = f.FragmentTimeout
+	o.ParkAfter = negativeIfZero(f.ParkAfter)
+	o.ReleaseMemoryAfter = negativeIfZero(f.ReleaseMemoryAfter)
 }
 
 func (f *limitFlags) set(o *server.Options) {
@@ -107,7 +109,7 @@ func (f *memberFlags) set(o *server.Options) {
 
 // negativeIfZero is a limit as the library has it, where zero stands for the default and
 // less for none.
-func negativeIfZero(limit int) int {
+func negativeIfZero[T int | time.Duration](limit T) T {
 	if limit == 0 {
 		return -1
 	}

@@ -27,6 +27,8 @@ type Engine struct {
 	upgrader  websocket.Upgrader
 	heartbeat heartbeat
 	counters  counters
+	parking   parking
+	reclaim   reclaim
 	rate      *bucket // nil: handshakes come at any rate
 
 	// work counts requests, open sessions, and the goroutines of both.
@@ -49,6 +51,8 @@ func New(options Options, accept func(*Session) Receiver) (*Engine, error) {
 	}
 	e := &Engine{options: o, accept: accept, sessions: map[string]*Session{}}
 	e.heartbeat.init(&e.options)
+	e.parking.work = &e.work
+	e.reclaim.after = o.ReleaseMemoryAfter
 	if o.MaxHandshakesPerSecond > 0 {
 		e.rate = newBucket(o.MaxHandshakesPerSecond)
 	}
@@ -220,6 +224,8 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.closer.Go(func() {
 		e.work.Wait()
 		e.heartbeat.stop()
+		e.parking.close()
+		e.reclaim.stop()
 		close(done)
 	})
 	select {

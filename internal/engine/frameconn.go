@@ -19,6 +19,18 @@ var (
 	errFrame           = errors.New("engine: malformed frame")
 )
 
+// errQuiet says that a connection has had nothing but heartbeats for ParkAfter.
+var errQuiet = errors.New("engine: connection is quiet")
+
+// deadline says what the read deadline of a connection is there for.
+type deadline uint8
+
+const (
+	noDeadline deadline = iota
+	untilQuiet          // the connection can be parked when it passes
+	untilWhole          // the rest of a message must have come when it passes
+)
+
 // directReadBytes is the size from which on payload is read straight into the
 // reader's memory.
 const directReadBytes = 1024
@@ -42,26 +54,102 @@ type frameConn struct {
 	buffer  *[]byte // from scratch, while surplus points into it
 	readErr error   // of the last readReady
 
-	header     [14]byte // of the current frame
-	have       int      // bytes of header handed out
-	left       int64    // payload bytes of the current frame not yet handed out
-	fragments  int      // frames of the current message so far; 0 between messages
-	hasTimeout bool     // a read deadline is set, for the message that is incomplete
+	header    [14]byte // of the current frame
+	deadline  deadline // that is set
+	parks     bool     // await tells when the connection is quiet
+	recent    bool     // something other than heartbeats came since the deadline untilQuiet was set, or parking was tried
+	trying    bool     // readRaw is not to wait
+	have      int      // bytes of header handed out
+	left      int64    // payload bytes of the current frame not yet handed out
+	fragments int      // frames of the current message so far; 0 between messages
 }
 
 func (f *frameConn) init(conn net.Conn, socket *webSocket, limits *Options) {
-	f.Conn, f.socket, f.limits = conn, socket, limits
+	f.Conn, f.socket, f.limits, f.recent = conn, socket, limits, true
 	if f.raw = rawConnOf(conn); f.raw != nil {
 		f.readReady = f.readRaw // bound once: a new one for each read would be allocated
 	}
 }
 
-// await blocks until there is something to read.
+// await blocks, between two messages, until there is something to read. If the
+// connection may be parked it fails with errQuiet when nothing has come for a
+// while. A connection that was parked is quiet again at once when all that has
+// come is a heartbeat.
 func (f *frameConn) await() error {
-	if len(f.surplus) > 0 {
-		return nil
+	for {
+		taken, err := f.takePing()
+		switch {
+		case err != nil:
+			return err
+		case taken:
+		case len(f.surplus) > 0:
+			return nil
+		case !f.parks:
+			return f.fill()
+		default:
+			if err = f.fillUnlessQuiet(); err != nil {
+				return err
+			}
+		}
 	}
-	return f.fill()
+}
+
+// fillUnlessQuiet is fill for a connection that may be parked. It may return
+// with nothing read.
+func (f *frameConn) fillUnlessQuiet() error {
+	if f.deadline == noDeadline {
+		if !f.recent {
+			return f.tryFill()
+		}
+		f.recent = false
+		f.setDeadline(untilQuiet, f.limits.ParkAfter)
+	}
+	err := f.fill()
+	if err == nil || f.deadline != untilQuiet || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	f.setDeadline(noDeadline, 0)
+	if !f.recent {
+		return errQuiet
+	}
+	return nil
+}
+
+// tryFill is fill without waiting.
+func (f *frameConn) tryFill() error {
+	f.trying = true
+	err := f.fill()
+	f.trying = false
+	if err == nil && len(f.surplus) == 0 {
+		return errQuiet
+	}
+	return err
+}
+
+// takePing answers a ping, or passes over a pong, that has come whole. The
+// library would do so as well, but then wait for a message by itself.
+func (f *frameConn) takePing() (bool, error) {
+	const overhead, masked = 6, 0x80 // the header of a short frame with its key
+	b := f.surplus
+	if len(b) < overhead || b[0] != framePing && b[0] != framePong || b[1] < masked || b[1] > masked|maxControlBytes {
+		return false, nil
+	}
+	size := int(b[1] &^ masked)
+	if len(b) < overhead+size {
+		return false, nil
+	}
+	payload := make([]byte, size)
+	for i := range payload {
+		payload[i] = b[overhead+i] ^ b[2+i%4]
+	}
+	isPing := b[0] == framePing
+	if f.surplus = b[overhead+size:]; len(f.surplus) == 0 {
+		f.release()
+	}
+	if isPing {
+		return true, f.socket.pong(string(payload))
+	}
+	return true, nil
 }
 
 // Read hands out bytes of the current frame, or of the next one.
@@ -117,7 +205,7 @@ func (f *frameConn) readRaw(fd uintptr) bool {
 	if f.readErr = err; ready && err == nil {
 		f.readErr = io.EOF
 	}
-	return ready
+	return ready || f.trying
 }
 
 // take hands out what surplus holds of the current frame.
@@ -209,9 +297,8 @@ func (f *frameConn) endFrame() {
 	if !f.isControl() && f.header[0]&fin != 0 {
 		f.fragments = 0
 	}
-	if f.hasTimeout && f.fragments == 0 {
-		f.hasTimeout = false
-		_ = f.Conn.SetReadDeadline(time.Time{}) // fails only on a closed connection
+	if f.deadline == untilWhole && f.fragments == 0 {
+		f.setDeadline(noDeadline, 0)
 	}
 }
 
@@ -221,14 +308,26 @@ func (f *frameConn) isControl() bool { return f.header[0]&0x08 != 0 }
 // a message. Messages that arrive whole never get here.
 func (f *frameConn) limitTime() {
 	incomplete := f.have > 0 || f.left > 0 || f.fragments > 0
-	if incomplete && !f.hasTimeout && f.limits.FragmentTimeout > 0 {
-		f.hasTimeout = true
-		_ = f.Conn.SetReadDeadline(time.Now().Add(f.limits.FragmentTimeout)) // fails only on a closed connection
+	switch {
+	case !incomplete || f.deadline == untilWhole:
+	case f.limits.FragmentTimeout > 0:
+		f.setDeadline(untilWhole, f.limits.FragmentTimeout)
+	case f.deadline != noDeadline:
+		f.setDeadline(noDeadline, 0)
 	}
 }
 
+// setDeadline has reads fail after a time, or never.
+func (f *frameConn) setDeadline(d deadline, after time.Duration) {
+	var at time.Time
+	if f.deadline = d; d != noDeadline {
+		at = time.Now().Add(after)
+	}
+	_ = f.Conn.SetReadDeadline(at) // fails only on a closed connection
+}
+
 func (f *frameConn) explain(err error) error {
-	if f.hasTimeout && errors.Is(err, os.ErrDeadlineExceeded) {
+	if f.deadline == untilWhole && errors.Is(err, os.ErrDeadlineExceeded) {
 		return errFragmentTimeout
 	}
 	return err

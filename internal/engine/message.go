@@ -12,8 +12,13 @@ const (
 	frameText   = 0x81
 	frameBinary = 0x82
 	frameClose  = 0x88
+	framePing   = 0x89
+	framePong   = 0x8a
 	frameRSV1   = 0x40 // the frame is deflated
 )
+
+// maxControlBytes is the largest payload of a control frame.
+const maxControlBytes = 125
 
 // Message is one or more text and binary messages in the order in which they
 // leave, in the wire forms that all receivers share. It is immutable and safe

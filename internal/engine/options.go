@@ -41,6 +41,17 @@ type Options struct {
 	// to its last. Default 30 s; negative: off.
 	FragmentTimeout time.Duration
 
+	// ParkAfter is how long a WebSocket session gets nothing but heartbeats before
+	// it is parked: it then has no goroutine, no read buffer and no timer until its
+	// client sends something. Only Linux can do that, and not for TLS. Default 1 s;
+	// negative: off.
+	ParkAfter time.Duration
+	// ReleaseMemoryAfter is the time after which the process collects its garbage
+	// and gives unused memory back to the system when many sessions have come or
+	// gone: 1000 at least, and an eighth of those that are open. Default 30 s;
+	// negative: off.
+	ReleaseMemoryAfter time.Duration
+
 	// MaxPayload is the largest WebSocket message, after inflating, and the
 	// largest POST body that is accepted, in bytes. Default 1,000,000.
 	MaxPayload int64
@@ -152,6 +163,8 @@ func (o Options) withDefaults() (Options, error) {
 		setDefault(d.field, d.value)
 	}
 	setDefault(&o.FragmentTimeout, 30*time.Second)
+	setDefault(&o.ParkAfter, defaultParkAfter)
+	setDefault(&o.ReleaseMemoryAfter, 30*time.Second)
 	setDefault(&o.MaxPayload, 1_000_000)
 	setDefault(&o.MaxFragments, 10_000)
 	setDefault(&o.MaxSendQueueBytes, 4<<20)

@@ -249,6 +249,7 @@ func (s *Session) begin(receiver Receiver) {
 	e.work.Add(1) // until the receiver knows of the end; the request that opens the session is counted as well
 	e.counters.opened.Add(1)
 	e.counters.gauge(s.Transport()).Add(1)
+	e.reclaim.count(e.counters.open())
 	s.mu.Lock()
 	s.receiver = receiver
 	early := s.early
@@ -263,6 +264,7 @@ func (s *Session) announce(end ending) {
 	e := s.engine
 	e.counters.gauge(s.Transport()).Add(-1)
 	e.counters.countClosed(end)
+	e.reclaim.count(e.counters.open())
 	if end.cause != nil {
 		e.options.Logger.Info("engine: session closed: "+string(end.reason), "cause", logged(end.cause))
 	}

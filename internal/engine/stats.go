@@ -10,6 +10,8 @@ import (
 type Stats struct {
 	// Polling and WebSocket are the numbers of open sessions by transport.
 	Polling, WebSocket int64
+	// Parked is the number of WebSocket sessions that have no goroutine at present.
+	Parked int
 	// Opened counts sessions since the start, Upgraded those that changed from
 	// polling to WebSocket.
 	Opened, Upgraded uint64
@@ -41,6 +43,9 @@ func (c *counters) gauge(transport string) *atomic.Int64 {
 	return &c.polling
 }
 
+// open returns the number of open sessions.
+func (c *counters) open() int64 { return c.polling.Load() + c.websocket.Load() }
+
 func (c *counters) countClosed(end ending) {
 	c.closed[slices.Index(closeReasons[:], end.reason)].Add(1)
 	if errors.Is(end.cause, ErrSlowConsumer) {
@@ -56,7 +61,7 @@ func (c *counters) countRefused(reason string) {
 func (e *Engine) Stats() Stats {
 	c := &e.counters
 	stats := Stats{
-		Polling: c.polling.Load(), WebSocket: c.websocket.Load(),
+		Polling: c.polling.Load(), WebSocket: c.websocket.Load(), Parked: e.parking.size(),
 		Opened: c.opened.Load(), Upgraded: c.upgraded.Load(),
 		SlowConsumers: c.slowConsumers.Load(), Panics: c.panics.Load(),
 		Refused: map[string]uint64{}, Closed: map[Reason]uint64{},

@@ -34,8 +34,8 @@ func putBuffer(buffer *[]byte) {
 	}
 }
 
-// webSocket is one WebSocket connection. Its reader goroutine owns conn and
-// frames. Everything that is written goes through send and finish, also the
+// webSocket is one WebSocket connection. Its reader goroutine, if it is not
+// parked, owns conn and frames. Everything that is written goes through send and finish, also the
 // library's own control frames.
 type webSocket struct {
 	engine      *Engine
@@ -45,6 +45,7 @@ type webSocket struct {
 	deflate     bool // compression was negotiated
 	textOnly    bool // the client wants no binary frames
 	established bool // the response was sent; set before the reader starts
+	place       place
 
 	mu        sync.Mutex  // guards what follows
 	queue     []*Message  // waits to be written
@@ -97,7 +98,7 @@ func (e *Engine) upgradeConn(w http.ResponseWriter, r *http.Request, s *Session)
 
 // pong answers a WebSocket ping. Reading goes on when the queue has room.
 func (w *webSocket) pong(data string) error {
-	frame := append(appendFrameHeader(nil, 0x8a, len(data)), data...)
+	frame := append(appendFrameHeader(nil, framePong, len(data)), data...)
 	if err := w.send(&Message{frames: frame, uncompressed: true}); errors.Is(err, ErrSlowConsumer) {
 		return err // otherwise the connection ends anyway
 	}
@@ -105,19 +106,40 @@ func (w *webSocket) pong(data string) error {
 	return nil
 }
 
-// serve is the reader goroutine of a session's WebSocket.
+// serve is the reader goroutine of a session's WebSocket. It may end with the
+// connection parked, whose next reader it is then started as.
 func (w *webSocket) serve() {
-	w.end(w.engine.guard(w.read))
+	w.frames.parks = canPark && w.frames.raw != nil && w.engine.options.ParkAfter > 0
+	for {
+		err := w.engine.guard(w.read)
+		if !errors.Is(err, errQuiet) {
+			w.end(err)
+			return
+		}
+		if w.engine.parking.park(w) {
+			return
+		}
+		w.frames.recent = true // try again later
+	}
 }
 
-// read passes messages to the receiver until the connection or the session ends.
+// read passes messages to the receiver until the connection is quiet, or it or
+// the session ends.
 func (w *webSocket) read() error {
 	for {
 		w.awaitFlow()
-		if err := w.readOne(w.session.receive); err != nil {
+		if err := w.readOne(w.receive); err != nil {
 			return err
 		}
 	}
+}
+
+// receive takes one message of the session.
+func (w *webSocket) receive(binary bool, data []byte) error {
+	if binary || len(data) != 1 || data[0] != packetPong {
+		w.frames.recent = true
+	}
+	return w.session.receive(binary, data)
 }
 
 // readOne waits for a message and passes it to handle.
@@ -275,8 +297,10 @@ func (w *webSocket) discard() {
 	scratch.Put(buffer)
 }
 
-// drop closes the connection without waiting, which tls.Conn.Close would.
+// drop closes the connection without waiting, which tls.Conn.Close would. Its
+// reader finds out; there is one from now on.
 func (w *webSocket) drop() {
+	w.engine.parking.leave(w)
 	conn := w.frames.Conn
 	if c, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = c.NetConn()

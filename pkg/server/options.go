@@ -92,6 +92,17 @@ type Options struct {
 	// FragmentTimeout is the longest time that a WebSocket message may stay
 	// unfinished. Default 30 s.
 	FragmentTimeout time.Duration
+	// ParkAfter is how long a WebSocket connection carries nothing but heartbeats
+	// from its client before it is parked: from then on it has no goroutine, no read
+	// buffer and no timer, until the client sends something. That is possible on
+	// Linux only, and not for connections whose TLS this process terminates; others
+	// keep their goroutine. Default 1 s; negative: off.
+	ParkAfter time.Duration
+	// ReleaseMemoryAfter is the time after which unused memory goes back to the
+	// operating system when many clients have come or gone: at least 1,000, and an
+	// eighth of those that are connected. It concerns the whole process, whose garbage
+	// is collected for it. Default 30 s; negative: off.
+	ReleaseMemoryAfter time.Duration
 	// MaxSendQueueBytes bounds what waits for a client that does not read. Beyond it
 	// the client is closed: TransportError, with ErrSlowConsumer as the cause. Default 4 MiB.
 	MaxSendQueueBytes int64

@@ -106,6 +106,7 @@ func (s *Server) engineOptions() engine.Options {
 	options := engine.Options{
 		PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, UpgradeTimeout: o.UpgradeTimeout,
 		MaxPayload: o.MaxPayload, MaxFragments: o.MaxFragments, FragmentTimeout: o.FragmentTimeout,
+		ParkAfter: o.ParkAfter, ReleaseMemoryAfter: o.ReleaseMemoryAfter,
 		ReadBodyTimeout: o.ReadBodyTimeout, WriteTimeout: o.WriteTimeout, CloseTimeout: o.CloseTimeout,
 		MaxSendQueueBytes: o.MaxSendQueueBytes, MaxConnections: o.MaxConnections, MaxHandshakesPerSecond: o.MaxHandshakesPerSecond,
 		SlowConsumer: engine.SlowConsumerPolicy(o.SlowConsumer),

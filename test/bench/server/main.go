@@ -27,6 +27,7 @@ func main() {
 	kind := flag.String("adapter", "memory", "memory, pubsub, sharded or streams")
 	url := flag.String("redis", "", "URL of the Redis server, for all but memory")
 	interest := flag.Bool("interest-routing", false, "a room's messages visit only the nodes that have it; for pubsub and sharded")
+	park := flag.Duration("park-after", 0, "how long a connection is quiet before it is parked; 0: the default; negative: never")
 	profile := flag.String("pprof", "", "address of a listener for profiles; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -35,18 +36,18 @@ func main() {
 		go func() { log.Println(http.ListenAndServe(*profile, nil)) }()
 	}
 	bus := busOptions{kind: *kind, url: *url, interest: *interest}
-	if err := run(ctx, *listen, bus); err != nil {
+	if err := run(ctx, *listen, bus, *park); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, listen string, options busOptions) error {
+func run(ctx context.Context, listen string, options busOptions, park time.Duration) error {
 	bus, closeBus, err := options.open()
 	if err != nil {
 		return err
 	}
 	defer closeBus()
-	srv, err := server.New(server.Options{Adapter: bus})
+	srv, err := server.New(server.Options{Adapter: bus, ParkAfter: park, ReleaseMemoryAfter: 5 * time.Second})
 	if err != nil {
 		return err
 	}
