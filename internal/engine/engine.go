@@ -58,8 +58,8 @@ func New(options Options, accept func(*Session) Receiver) (*Engine, error) {
 	}
 	e.upgrader = websocket.Upgrader{
 		HandshakeTimeout:  o.WriteTimeout,
-		ReadBufferSize:    256, // the smallest that the library's own needs allow; frameConn has the big ones
-		WriteBufferSize:   256, // nothing is written through the library but the response and control frames
+		ReadBufferSize:    maxControlBytes, // the smallest that the library's own needs allow; frameConn has the big ones
+		WriteBufferSize:   256,             // nothing is written through the library but the response and control frames
 		WriteBufferPool:   &sync.Pool{},
 		CheckOrigin:       func(*http.Request) bool { return true }, // CORS was asked before
 		EnableCompression: o.PerMessageDeflate != nil,

@@ -40,7 +40,7 @@ func newHandshake(r *http.Request) *Handshake {
 		Secure:     r.TLS != nil,
 		XDomain:    r.Header.Get("Origin") != "",
 		Time:       time.Now(),
-		header:     header.String(),
+		header:     strings.Clone(header.String()), // without what the builder has grown to beyond it
 	}
 }
 
