@@ -11,6 +11,8 @@ import (
 // answers sends responses in the order of its calls, and from the first moment on: a
 // request may arrive before Join knows the link, and deliver must not wait for that.
 type answers struct {
+	traffic *traffic
+
 	mu    sync.Mutex
 	link  adapter.Link       // nil until early is on its way
 	early []*adapter.Message // were sent before
@@ -26,7 +28,7 @@ func (a *answers) send(ctx context.Context, m *adapter.Message) error {
 	if link == nil {
 		return nil
 	}
-	return link.Publish(ctx, m)
+	return a.traffic.publish(ctx, link, m)
 }
 
 // open sends what is early, and has the rest sent directly.
@@ -43,7 +45,7 @@ func (a *answers) open(ctx context.Context, link adapter.Link) error {
 		}
 		a.mu.Unlock()
 		for _, m := range early {
-			errs = append(errs, link.Publish(ctx, m))
+			errs = append(errs, a.traffic.publish(ctx, link, m))
 		}
 	}
 }

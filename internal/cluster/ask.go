@@ -112,7 +112,7 @@ func (t *Topic) Count(ctx context.Context) (int, error) {
 // request publishes r for one node, or for all when to is empty.
 func (t *Topic) request(ctx context.Context, to adapter.NodeID, r *adapter.Request) error {
 	m := &adapter.Message{From: t.node.id, To: to, Kind: adapter.KindRequest, Request: r}
-	if err := t.link.Publish(ctx, m); err != nil {
+	if err := t.node.traffic.publish(ctx, t.link, m); err != nil {
 		return fmt.Errorf("cluster: request in %q: %w", t.namespace, err)
 	}
 	return nil

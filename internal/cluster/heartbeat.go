@@ -138,13 +138,14 @@ func (n *Node) say(ctx context.Context, kind adapter.Kind, to adapter.NodeID) {
 	if to == "" {
 		n.heartbeat.next = time.Now().Add(n.options.HeartbeatInterval)
 	}
-	if err := n.link.Publish(ctx, m); err != nil && !errors.Is(err, adapter.ErrClosed) {
+	if err := n.traffic.publish(ctx, n.link, m); err != nil && !errors.Is(err, adapter.ErrClosed) {
 		n.options.Logger.Warn("cluster: members were not told", "error", err)
 	}
 }
 
 // receive takes what the other nodes say. The adapter calls it, one call at a time.
 func (n *Node) receive(m *adapter.Message) {
+	n.traffic.received[kindOf(m)].Add(1)
 	switch {
 	case m.From == n.id || m.From == "":
 		return

@@ -29,6 +29,7 @@ type Node struct {
 
 	heartbeat heartbeat
 	strangers strangers
+	traffic   traffic
 	ctx       context.Context // ends when Close begins
 	stop      context.CancelFunc
 	running   sync.WaitGroup // heartbeat's goroutine

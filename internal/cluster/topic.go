@@ -39,7 +39,7 @@ type Topic struct {
 func (n *Node) Join(ctx context.Context, namespace string, h Handler) (*Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.options.JoinTimeout)
 	defer cancel()
-	t := &Topic{node: n, namespace: namespace, handler: h}
+	t := &Topic{node: n, namespace: namespace, handler: h, answers: answers{traffic: &n.traffic}}
 	t.ctx, t.stop = context.WithCancel(n.ctx)
 	err := t.connect(ctx)
 	if t.link == nil {
@@ -110,7 +110,7 @@ func degraded(err error) error {
 // adapter.ErrTooLarge.
 func (t *Topic) Broadcast(ctx context.Context, b *adapter.Broadcast) error {
 	m := &adapter.Message{From: t.node.id, Kind: adapter.KindBroadcast, Broadcast: b}
-	if err := t.link.Publish(ctx, m); err != nil {
+	if err := t.node.traffic.publish(ctx, t.link, m); err != nil {
 		return fmt.Errorf("cluster: broadcast in %q: %w", t.namespace, err)
 	}
 	return nil
@@ -159,6 +159,7 @@ func (t *Topic) Close(ctx context.Context) error {
 
 // receive takes what arrives in the namespace.
 func (t *Topic) receive(m *adapter.Message) {
+	t.node.traffic.received[kindOf(m)].Add(1)
 	switch {
 	case m.Kind == adapter.KindBroadcast && m.Broadcast != nil:
 		if t.node.options.Recovery == nil {

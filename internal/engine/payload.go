@@ -68,10 +68,12 @@ func (e *Engine) writePayload(w http.ResponseWriter, r *http.Request, messages [
 	header.Set("Content-Type", "text/plain; charset=UTF-8")
 	coding := e.payloadCoding(header, r, messages, len(payload))
 	if coding == CodingIdentity {
+		e.counters.polled.sent.Add(uint64(len(payload)))
 		return e.WriteBody(w, payload)
 	}
 	buffer := messageBuffers.Get().(*[]byte)
 	*buffer = coding.appendCompressed((*buffer)[:0], payload)
+	e.counters.polled.sent.Add(uint64(len(*buffer)))
 	err := e.WriteBody(w, *buffer)
 	if err == nil { // otherwise HTTP/2 may still be reading it
 		putBuffer(buffer)

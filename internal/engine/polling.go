@@ -271,6 +271,7 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request, buffer *[]byt
 	s.setBody(control)
 	*buffer, err = readAtMost(r.Body, (*buffer)[:0], o.MaxPayload)
 	s.setBody(nil)
+	s.engine.counters.polled.received.Add(uint64(len(*buffer)))
 	switch {
 	case errors.Is(err, errTooBig):
 		return http.StatusRequestEntityTooLarge, err

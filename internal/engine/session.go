@@ -247,8 +247,7 @@ func (s *Session) end(reason Reason, cause error) bool {
 func (s *Session) begin(receiver Receiver) {
 	e := s.engine
 	e.work.Add(1) // until the receiver knows of the end; the request that opens the session is counted as well
-	e.counters.opened.Add(1)
-	e.counters.gauge(s.Transport()).Add(1)
+	e.counters.countOpened(s.Transport())
 	e.reclaim.count(e.counters.open())
 	s.mu.Lock()
 	s.receiver = receiver

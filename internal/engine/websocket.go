@@ -155,6 +155,7 @@ func (w *webSocket) readOne(handle func(binary bool, data []byte) error) error {
 	}
 	data, err := readAtMost(reader, (*buffer)[:0], w.engine.options.MaxPayload)
 	*buffer = data[:0]
+	w.engine.counters.framed.received.Add(uint64(len(data)))
 	if err != nil {
 		return err
 	}

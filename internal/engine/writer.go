@@ -180,6 +180,7 @@ func (w *webSocket) write(m *Message, volatile bool) (taken bool) {
 			w.failWrite(err)
 			return false
 		}
+		w.engine.counters.framed.sent.Add(uint64(n))
 		taken = n > 0 || !volatile
 	} else {
 		taken = true
@@ -269,6 +270,7 @@ func (w *webSocket) writeBatch(buffers net.Buffers) error {
 
 // wrote takes n bytes off the queue.
 func (w *webSocket) wrote(n int) {
+	w.engine.counters.framed.sent.Add(uint64(n))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.queued -= n

@@ -112,12 +112,50 @@ type Status struct {
 	// Repeated counts the entries of a log that were there more than once and were
 	// delivered once.
 	Repeated uint64
+	// RoundTrips says how long messages that the adapter sends to itself took.
+	RoundTrips RoundTrips
+}
+
+// RoundTrips says how long it takes a message to the backend and back. Both ends are
+// one clock's, which cannot be said of the ways between nodes.
+type RoundTrips struct {
+	// Count is the number of messages that came back.
+	Count uint64
+	// Sum is how long all of them took together.
+	Sum time.Duration
+	// Within counts, for each of RoundTripBounds, those that took no longer.
+	Within [len(RoundTripBounds)]uint64
+}
+
+// RoundTripBounds are the bounds of RoundTrips.Within.
+var RoundTripBounds = [...]time.Duration{
+	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second,
+}
+
+// Add counts a message that took d.
+func (r *RoundTrips) Add(d time.Duration) {
+	r.Count++
+	r.Sum += d
+	for i, bound := range RoundTripBounds {
+		if d <= bound {
+			r.Within[i]++
+		}
+	}
 }
 
 // Reporter is implemented by an Adapter that knows the state of its backend.
 type Reporter interface {
 	// Status returns the present status. It does not block.
 	Status() Status
+}
+
+// SubscriptionCounter is implemented by an Adapter whose backend has subscriptions.
+type SubscriptionCounter interface {
+	// Subscriptions returns to how many channels of each kind this node is subscribed,
+	// the kinds being words of a fixed list. It visits them all, but does not wait for
+	// the backend.
+	Subscriptions() map[string]int
 }
 
 // Watcher is implemented by an Adapter that says at once what happens to its

@@ -14,10 +14,10 @@ import (
 // and its bytes, a list is its length and its elements, and lengths and numbers
 // are unsigned varints. What is in brackets is there if the flags say so.
 //
-//	broadcast       flags packet rooms except
+//	broadcast       flags packet rooms except [trace]
 //	heartbeat,hello tag namespaces application address proof
 //	goodbye         nothing
-//	request         flags action id timeout packet rooms except targets
+//	request         flags action id timeout packet rooms except targets [trace]
 //	response        flags action id receivers [packet] sockets rooms
 //
 //	packet          type namespace [id] [data] attachments
@@ -43,9 +43,10 @@ const (
 	flagClose
 	flagDone
 	flagAnswer
+	flagTrace
 
 	packetFlags    = flagHasID | flagHasData
-	broadcastFlags = packetFlags | flagVolatile | flagUncompressed
+	broadcastFlags = packetFlags | flagVolatile | flagUncompressed | flagTrace
 	requestFlags   = broadcastFlags | flagClose
 	responseFlags  = packetFlags | flagDone | flagAnswer
 )

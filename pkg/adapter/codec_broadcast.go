@@ -14,10 +14,11 @@ func (bc *Broadcast) encodable() error {
 }
 
 func (bc *Broadcast) append(b []byte) []byte {
-	b = append(b, flagsOfPacket(&bc.Packet)|flag(bc.Volatile, flagVolatile)|flag(bc.Uncompressed, flagUncompressed))
+	b = append(b, flagsOfPacket(&bc.Packet)|flag(bc.Volatile, flagVolatile)|flag(bc.Uncompressed, flagUncompressed)|flag(bc.Trace != "", flagTrace))
 	b = appendPacket(b, &bc.Packet)
 	b = appendTexts(b, bc.Rooms)
-	return appendTexts(b, bc.Except)
+	b = appendTexts(b, bc.Except)
+	return appendTrace(b, bc.Trace)
 }
 
 func (d *decoder) broadcast() *Broadcast {
@@ -26,7 +27,27 @@ func (d *decoder) broadcast() *Broadcast {
 	d.packet(&b.Packet, flags)
 	b.Rooms = d.strings()
 	b.Except = d.strings()
+	b.Trace = d.trace(flags)
 	return b
+}
+
+func appendTrace(b []byte, trace string) []byte {
+	if trace == "" {
+		return b
+	}
+	return appendText(b, trace)
+}
+
+// trace reads what flags announce, which is not empty.
+func (d *decoder) trace(flags byte) string {
+	if flags&flagTrace == 0 {
+		return ""
+	}
+	text := string(d.text())
+	if text == "" {
+		d.fail()
+	}
+	return text
 }
 
 func packetEncodable(p *packet.Packet) error {

@@ -24,13 +24,15 @@ func (r *Request) encodable() error {
 
 func (r *Request) append(b []byte) []byte {
 	flags := flag(r.Volatile, flagVolatile) | flag(r.Uncompressed, flagUncompressed) | flag(r.Close, flagClose)
+	flags |= flag(r.Trace != "", flagTrace)
 	b = append(b, flags|flagsOfPacket(&r.Packet), byte(r.Action))
 	b = appendText(b, r.ID)
 	b = binary.AppendUvarint(b, uint64(r.Timeout))
 	b = appendPacket(b, &r.Packet)
 	b = appendTexts(b, r.Rooms)
 	b = appendTexts(b, r.Except)
-	return appendTexts(b, r.Targets)
+	b = appendTexts(b, r.Targets)
+	return appendTrace(b, r.Trace)
 }
 
 func (d *decoder) request() *Request {
@@ -47,6 +49,7 @@ func (d *decoder) request() *Request {
 	r.Rooms = d.strings()
 	r.Except = d.strings()
 	r.Targets = d.strings()
+	r.Trace = d.trace(flags)
 	return r
 }
 

@@ -23,7 +23,7 @@ var messages = map[string]adapter.Message{
 			Data:        []byte(`["event",{"_placeholder":true,"num":0}]`),
 			Attachments: [][]byte{{0, 1, 255}, {}},
 		},
-		Rooms: []string{"a", "b c"}, Except: []string{"d"}, Volatile: true, Uncompressed: true,
+		Rooms: []string{"a", "b c"}, Except: []string{"d"}, Volatile: true, Uncompressed: true, Trace: "00-aa",
 	}},
 	"empty request": {Kind: adapter.KindRequest, Request: &adapter.Request{Action: adapter.ActionRooms}},
 	"request for answers": {Kind: adapter.KindRequest, From: "a", Request: &adapter.Request{
@@ -34,7 +34,7 @@ var messages = map[string]adapter.Message{
 		Volatile: true, Uncompressed: true,
 	}},
 	"request for a change": {Kind: adapter.KindRequest, To: "b", Request: &adapter.Request{
-		ID: "r2", Action: adapter.ActionDisconnect, Targets: []string{"x", ""}, Close: true, Timeout: time.Second,
+		ID: "r2", Action: adapter.ActionDisconnect, Targets: []string{"x", ""}, Close: true, Timeout: time.Second, Trace: "00-bb",
 	}},
 	"empty response": {Kind: adapter.KindResponse, To: "b", Response: &adapter.Response{Action: adapter.ActionJoin}},
 	"response with an answer": {Kind: adapter.KindResponse, To: "b", Response: &adapter.Response{
@@ -116,6 +116,8 @@ func malformed() map[string][]byte {
 		"tag of 25 bits":               {1, 2, 0, 0, 0, 0x80, 0x80, 0x80, 8, 0, 0},
 		"namespaces announce billions": append([]byte{1, 2, 0, 0, 0, 0}, billions...),
 		"unknown flag":                 append(broadcast[:5:5], 16, 2, 0, 0, 0, 0),
+		"empty trace":                  append(broadcast[:5:5], 128, 2, 0, 0, 0, 0, 0),
+		"no trace":                     append(broadcast[:5:5], 128, 2, 0, 0, 0, 0),
 		"unknown packet type":          append(broadcast[:5:5], 0, 7, 0, 0, 0, 0),
 		"rooms announce what follows":  append(append(broadcast[:5:5], 0, 2, 0, 0, 0xff, 0xff, 3), bytes.Repeat([]byte{0xff}, 1<<16)...),
 		"too many rooms":               append(append(broadcast[:5:5], 0, 2, 0, 0, 0x81, 0x80, 0x40), make([]byte, 1<<21)...),

@@ -59,6 +59,9 @@ type Broadcast struct {
 	Volatile bool
 	// Uncompressed asks transports not to compress the packet.
 	Uncompressed bool
+	// Trace says which trace the broadcast belongs to, in words of the programs'
+	// tracing; see server.Operation. Empty if it belongs to none.
+	Trace string
 }
 
 // Heartbeat says who a node is.

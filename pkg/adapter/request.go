@@ -60,6 +60,8 @@ type Request struct {
 	Whole bool
 	// Timeout is how long the asking node will wait; later answers are of no use.
 	Timeout time.Duration
+	// Trace says which trace the request belongs to, as Broadcast.Trace does.
+	Trace string
 }
 
 // Response is an answer of a node to a Request. Most requests are answered with

@@ -22,13 +22,13 @@ func (m *Message) Size() int { return structSize + m.encodedSize() }
 func (m *Message) encodedSize() int {
 	n := headerSize + len(m.From) + len(m.To) + len(m.Offset)
 	if b := m.Broadcast; b != nil {
-		n += sizeOfPacket(&b.Packet) + sizeOf(b.Rooms) + sizeOf(b.Except)
+		n += sizeOfPacket(&b.Packet) + sizeOf(b.Rooms) + sizeOf(b.Except) + len(b.Trace)
 	}
 	if h := m.Heartbeat; h != nil {
 		n += sizeOf(h.Namespaces) + len(h.Application) + len(h.Address) + len(h.Proof)
 	}
 	if r := m.Request; r != nil {
-		n += len(r.ID) + sizeOf(r.Rooms) + sizeOf(r.Except) + sizeOf(r.Targets) + sizeOfPacket(&r.Packet)
+		n += len(r.ID) + sizeOf(r.Rooms) + sizeOf(r.Except) + sizeOf(r.Targets) + len(r.Trace) + sizeOfPacket(&r.Packet)
 	}
 	if r := m.Response; r != nil {
 		n += r.size()

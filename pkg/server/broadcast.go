@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,6 +23,14 @@ type Broadcast struct {
 	local        bool
 	volatile     bool
 	uncompressed bool
+	ctx          context.Context // nil for that of no operation
+}
+
+// WithContext has Emit be part of what ctx belongs to, for Options.Observer: in a handler
+// this connects what it emits with the event that it handles. ctx bounds nothing.
+func (b Broadcast) WithContext(ctx context.Context) Broadcast {
+	b.ctx = ctx
+	return b
 }
 
 // To adds the sockets that are in any of rooms. A Broadcast without rooms selects
@@ -89,37 +98,57 @@ func (b Broadcast) Emit(event string, args ...any) error {
 		return err
 	}
 	if !n.isPattern() {
-		return b.emit(n, data, attachments)
+		return b.emit(n, event, data, attachments)
 	}
 	var errs []error
 	for _, child := range n.pattern.namespaces() {
 		if child.isReady() { // one that is still joining has no sockets, and is not waited for
-			errs = append(errs, b.emit(child, data, attachments))
+			errs = append(errs, b.emit(child, event, data, attachments))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (b Broadcast) emit(n *Namespace, data jsontext.Value, attachments [][]byte) error {
+func (b Broadcast) emit(n *Namespace, event string, data jsontext.Value, attachments [][]byte) error {
 	p := packet.Packet{Type: packet.Event, Namespace: n.name, Data: data, Attachments: attachments}
+	if n.server.observer != nil {
+		return b.emitObserved(n, event, &p)
+	}
+	return b.emitPacket(n, &p, nil)
+}
+
+// emitObserved is emitPacket with an observer.
+func (b Broadcast) emitObserved(n *Namespace, event string, p *packet.Packet) error {
+	ctx := b.ctx
+	if ctx == nil {
+		ctx = n.server.base
+	}
+	_, r := n.begin(ctx, Operation{Kind: OperationEmit, Event: event, Socket: b.one})
+	err := b.emitPacket(n, p, r)
+	r.end(err)
+	return err
+}
+
+func (b Broadcast) emitPacket(n *Namespace, p *packet.Packet, r *running) error {
 	switch {
 	case b.one != nil && len(b.except) == 0:
-		return b.one.emit(&p, b.volatile, b.uncompressed)
+		return b.one.emit(p, b.volatile, b.uncompressed, r)
 	case b.local || n.topic == nil:
-		return n.emitHere(&p, b)
+		return n.emitHere(p, b, r)
 	case n.returns:
-		return b.publish(n, &p)
+		return b.publish(n, p, r)
 	}
 	// The bus first: the message travels while local sockets are served.
-	err := b.publish(n, &p)
-	return errors.Join(err, n.emitHere(&p, b))
+	err := b.publish(n, p, r)
+	return errors.Join(err, n.emitHere(p, b, r))
 }
 
 // publish hands the broadcast to the adapter.
-func (b *Broadcast) publish(n *Namespace, p *packet.Packet) error {
+func (b *Broadcast) publish(n *Namespace, p *packet.Packet, r *running) error {
 	n.fence.published()
 	err := n.topic.Broadcast(n.server.base, &adapter.Broadcast{
 		Packet: *p, Rooms: b.selected(), Except: b.except, Volatile: b.volatile, Uncompressed: b.uncompressed,
+		Trace: r.trace(),
 	})
 	if err != nil {
 		n.fence.refused()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/roomcast/roomcast/pkg/packet"
@@ -34,6 +35,17 @@ func (s *Socket) call(ctx context.Context, event string, args []any) (Args, erro
 	if err != nil {
 		return Args{}, err
 	}
+	ctx, r := s.namespace.begin(ctx, Operation{Kind: OperationCall, Event: event, Socket: s})
+	all, err := s.exchange(ctx, event, p)
+	if r != nil && !errors.Is(err, ErrDisconnected) {
+		r.Receivers = 1
+	}
+	r.end(err)
+	return all, err
+}
+
+// exchange sends p and waits for its acknowledgement.
+func (s *Socket) exchange(ctx context.Context, event string, p packet.Packet) (Args, error) {
 	p.ID, p.HasID = s.namespace.ackIDs.Add(1)-1, true
 	answer := make(single, 1)
 	if err := s.expect(p.ID, answer); err != nil {
@@ -66,6 +78,7 @@ func (s *Socket) expect(id uint64, w waiter) error {
 		return ErrDisconnected
 	}
 	if limit := s.connection.server.options.MaxPendingAcks; exceeds(len(s.acks)+1, limit) {
+		s.connection.server.hit(limitPendingAcks)
 		return fmt.Errorf("%w: at most %d", ErrTooManyAcks, limit)
 	}
 	if s.acks == nil {

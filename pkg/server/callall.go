@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -142,7 +143,7 @@ func (c *collection) await(i int) (packet.Packet, bool) {
 }
 
 // callAll begins the call whose answers c collects.
-func (b Broadcast) callAll(ctx context.Context, c *collection, event string, args []any) error {
+func (b Broadcast) callAll(ctx context.Context, c *collection, event string, args []any) (err error) {
 	n, err := b.asks()
 	if err != nil {
 		return err
@@ -151,6 +152,13 @@ func (b Broadcast) callAll(ctx context.Context, c *collection, event string, arg
 	if err != nil {
 		return err
 	}
+	waiting := false
+	ctx, o := n.begin(ctx, Operation{Kind: OperationCall, Event: event})
+	defer func() { // also when a function of OnAnyOutgoing has ended the goroutine
+		if !waiting {
+			o.end(cmp.Or(err, errExit))
+		}
+	}()
 	ctx, cancel := n.server.withPatience(ctx)
 	p := packet.Packet{Type: packet.Event, Namespace: n.name, Data: data, Attachments: attachments}
 	remote, err := b.callOthers(ctx, c, p)
@@ -158,8 +166,7 @@ func (b Broadcast) callAll(ctx context.Context, c *collection, event string, arg
 		cancel()
 		return err
 	}
-	waiting := false
-	defer func() { // also when a function of OnAnyOutgoing has ended the goroutine
+	defer func() {
 		if !waiting {
 			cancel()
 			_ = remote(ctx) // ends at once
@@ -175,6 +182,7 @@ func (b Broadcast) callAll(ctx context.Context, c *collection, event string, arg
 		}
 	}
 	counted := func(sockets []*Socket) {
+		o.reach(sockets, exclusion{})
 		c.expect(len(sockets))
 		if len(sockets) == 0 {
 			close(answered)
@@ -198,7 +206,9 @@ func (b Broadcast) callAll(ctx context.Context, c *collection, event string, arg
 			here.stop()
 			<-answered
 		}
-		c.finish(c.verdict(err, endOf(ctx)))
+		err = c.verdict(err, endOf(ctx))
+		o.end(err)
+		c.finish(err)
 	})
 	return nil
 }
@@ -257,7 +267,9 @@ func (c *collection) verdict(err, ended error) error {
 // serveCall is callAll for another node.
 func (n *Namespace) serveCall(r *adapter.Request, b Broadcast, answer func(*adapter.Response)) {
 	p := r.Packet
+	o := n.beginDelivery(&p, r.Trace)
 	counted := func(sockets []*Socket) {
+		o.reach(sockets, exclusion{})
 		answer(&adapter.Response{Receivers: len(sockets), Done: len(sockets) == 0})
 		n.announceApart(&p, sockets, exclusion{})
 	}
@@ -272,6 +284,7 @@ func (n *Namespace) serveCall(r *adapter.Request, b Broadcast, answer func(*adap
 	if err == nil {
 		_, err = n.gather(&p, b, n.patience(r), counted, each)
 	}
+	o.end(err)
 	if err != nil {
 		n.server.undeliverable.Add(1)
 		n.server.log.Warn("call of another node dropped", "namespace", clip(n.name), "error", err)

@@ -33,14 +33,17 @@ func (c *connection) connect(p packet.Packet) error {
 		return nil
 	}
 	n := c.server.find(s.requested)
+	r := s.beginConnect(n)
 	if n != nil && n.isReady() && n.handlers.current.Load().immediate() && s.recovery == nil {
-		if s.enterNamespace(n) {
-			s.accept()
+		err := error(errGone)
+		if s.enterNamespace(n) && s.accept() {
+			err = nil
 		}
+		s.endConnect(r, err)
 		return nil
 	}
 	s.running = true
-	c.server.tasks.Go(func() { s.introduce(n) })
+	c.server.tasks.Go(func() { s.introduce(n, r) })
 	return nil
 }
 
@@ -64,8 +67,12 @@ func (c *connection) newSocket(p packet.Packet) (*Socket, error) {
 	case closed:
 		return nil, nil
 	case !validNamespace(name, o.MaxNamespaceLength):
+		if len(name) > o.MaxNamespaceLength {
+			c.server.hit(limitNamespaceLength)
+		}
 		return nil, c.refuse(name, errInvalidNamespace)
 	case exceeds(joined+1, o.MaxNamespacesPerConnection):
+		c.server.hit(limitNamespacesPerConnection)
 		return nil, c.refuse(name, &ConnectError{Message: "too many namespaces"})
 	}
 	s := &Socket{id: c.server.newID(), requested: name, connection: c}
@@ -86,9 +93,10 @@ func (c *connection) newSocket(p packet.Packet) (*Socket, error) {
 
 // introduce finds the socket's namespace unless n is it, asks its middlewares,
 // accepts the client and goes on as the socket's goroutine.
-func (s *Socket) introduce(n *Namespace) {
-	err := errExit
+func (s *Socket) introduce(n *Namespace, r *running) {
+	err, unwelcome := errExit, error(nil)
 	defer func() { // also when a handler has ended the goroutine
+		s.endConnect(r, errors.Join(err, unwelcome))
 		if err != nil {
 			s.reject(err)
 		} else {
@@ -99,17 +107,20 @@ func (s *Socket) introduce(n *Namespace) {
 		return
 	}
 	for _, handle := range s.namespace.handlers.current.Load().connect {
-		s.refused = true // unless handle says otherwise
+		s.refused, unwelcome = true, errUnwelcome // unless handle says otherwise
 		if !s.guard("connect", func() error { return handle(s.Context(), s) }) {
 			s.Disconnect(false)
 			return
 		}
-		s.refused = false
+		s.refused, unwelcome = false, nil
 	}
 }
 
 // errExit means that a middleware has ended its goroutine.
 var errExit = errors.New("server: middleware called runtime.Goexit")
+
+// errUnwelcome means that a handler of OnConnect has failed.
+var errUnwelcome = errors.New("server: handler of OnConnect failed")
 
 // errGone means that the client went, or was disconnected, while it was connecting.
 var errGone = &ConnectError{Message: "disconnected"}

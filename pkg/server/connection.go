@@ -44,12 +44,25 @@ type connection struct {
 // that a client sends is missed.
 func (s *Server) newConnection(session *engine.Session) engine.Receiver {
 	c := &connection{server: s, session: session, decoder: s.newReader()}
-	c.lonely = time.AfterFunc(s.options.ConnectTimeout, session.Close)
+	c.lonely = c.closeAfter(s.options.ConnectTimeout, limitConnectTimeout)
 	return c
 }
 
+// closeAfter closes the session when d is over, and counts that.
+func (c *connection) closeAfter(d time.Duration, l limit) *time.Timer {
+	return time.AfterFunc(d, func() {
+		c.server.hit(l)
+		c.session.Close()
+	})
+}
+
 // Text implements engine.Receiver.
-func (c *connection) Text(data []byte) error {
+func (c *connection) Text(data []byte) error { return c.judge(c.text(data)) }
+
+// Binary implements engine.Receiver.
+func (c *connection) Binary(data []byte) error { return c.judge(c.binary(data)) }
+
+func (c *connection) text(data []byte) error {
 	p, complete, err := c.decoder.Text(data)
 	if err != nil {
 		return err
@@ -65,8 +78,7 @@ func (c *connection) Text(data []byte) error {
 	return c.receive(p)
 }
 
-// Binary implements engine.Receiver.
-func (c *connection) Binary(data []byte) error {
+func (c *connection) binary(data []byte) error {
 	p, complete, err := c.decoder.Binary(data)
 	if err != nil || !complete {
 		return err
@@ -86,7 +98,7 @@ func (c *connection) awaitAttachments() {
 		return // while this packet was read; nobody would stop the timer
 	}
 	if c.attachments == nil {
-		c.attachments = time.AfterFunc(c.server.options.AttachmentTimeout, c.session.Close)
+		c.attachments = c.closeAfter(c.server.options.AttachmentTimeout, limitAttachmentTimeout)
 	} else {
 		c.attachments.Reset(c.server.options.AttachmentTimeout)
 	}
@@ -167,7 +179,7 @@ func (c *connection) drop(s *Socket, forget bool) {
 	}
 	s.dropped = true
 	if c.joined--; c.joined == 0 && !c.closed && c.lonely == nil {
-		c.lonely = time.AfterFunc(c.server.options.ConnectTimeout, c.session.Close)
+		c.lonely = c.closeAfter(c.server.options.ConnectTimeout, limitConnectTimeout)
 	}
 }
 
@@ -233,6 +245,7 @@ func (c *connection) Closed(reason engine.Reason, cause error) {
 // behind what is not read, so then twice as much may wait.
 func (c *connection) admit(size int64) error {
 	c.mu.Lock()
+	waited := false
 	for !c.closed && c.full(1) {
 		if c.awaits > 0 {
 			if c.full(2) {
@@ -244,6 +257,10 @@ func (c *connection) admit(size int64) error {
 		wait := make(chan struct{})
 		c.room = wait
 		c.mu.Unlock()
+		if !waited {
+			waited = true
+			c.server.hit(limitEventsInFlight)
+		}
 		<-wait
 		c.mu.Lock()
 	}

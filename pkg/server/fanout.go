@@ -48,6 +48,8 @@ type fanout struct {
 	pending atomic.Int64
 	// holding counts the sockets that are held.
 	holding atomic.Int64
+	// dropped counts the volatile messages that sockets did not get.
+	dropped atomic.Uint64
 
 	mu      sync.Mutex
 	space   sync.Cond
@@ -213,6 +215,7 @@ func (f *fanout) write(d *delivery, m *engine.Message) {
 		case mode == deaf:
 		case d.volatile:
 			if !s.connection.session.SendVolatile(m) {
+				f.dropped.Add(1)
 				d.gathering.dropped(s)
 			}
 		default:
@@ -236,7 +239,9 @@ func (f *fanout) writeOne(d *delivery, m *engine.Message) error {
 	case mode == deaf:
 		return ErrDisconnected
 	case d.volatile:
-		session.SendVolatile(m)
+		if !session.SendVolatile(m) {
+			f.dropped.Add(1)
+		}
 	default:
 		return session.Send(m)
 	}

@@ -5,6 +5,9 @@ import (
 	"runtime/debug"
 )
 
+// kindEvent is the kind of the handlers of clients' events.
+const kindEvent = "event"
+
 // guard runs a handler. Its error is logged; its panic ends the socket and nothing
 // else, and so does the end of its goroutine by runtime.Goexit. It says whether
 // none of these happened.
@@ -50,7 +53,11 @@ func (s *Server) panicked(kind string, v any, where ...any) {
 	if v == nil {
 		v = "runtime.Goexit was called"
 	}
-	s.panics.Add(1)
+	if kind == kindEvent {
+		s.counters.eventPanics.Add(1)
+	} else {
+		s.counters.panics.Add(1)
+	}
 	s.log.Error("handler panicked", append([]any{
 		"handler", kind, "panic", clip(fmt.Sprint(v)), "stack", string(debug.Stack()),
 	}, where...)...)

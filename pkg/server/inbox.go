@@ -121,8 +121,25 @@ func (s *Socket) handle(p *packet.Packet) {
 	if s.Connected() { // a client that asks faster than it reads the answers is slowed down
 		s.connection.session.AwaitSendQueue()
 	}
-	s.guard("event", func() error {
+	if s.connection.server.observer != nil {
+		s.handleObserved(p)
+		return
+	}
+	s.guard(kindEvent, func() error {
 		return s.namespace.handlers.current.Load().handle(s.Context(), s, p)
+	})
+}
+
+// handleObserved is what handle does with an observer.
+func (s *Socket) handleObserved(p *packet.Packet) {
+	ctx, r := s.namespace.begin(s.Context(), Operation{Kind: OperationEvent, Event: eventName(p), Socket: s})
+	r.Panicked = true
+	var err error
+	defer func() { r.end(err) }() // also when the handler has ended the goroutine
+	s.guard(kindEvent, func() error {
+		err = s.namespace.handlers.current.Load().handle(ctx, s, p)
+		r.Panicked = false
+		return err
 	})
 }
 

@@ -58,6 +58,7 @@ type Namespace struct {
 // pattern is what OfFunc registered.
 type pattern struct {
 	match func(ctx context.Context, name string, h *Handshake) bool
+	label atomic.Pointer[string]
 
 	mu       sync.Mutex
 	children map[string]*Namespace
@@ -72,6 +73,27 @@ func newNamespace(s *Server, name string, h *handlers, p *pattern) *Namespace {
 
 // Name returns the namespace's name, such as "/chat"; a pattern has none.
 func (n *Namespace) Name() string { return n.name }
+
+// Labeled names a pattern for metrics and traces, where its namespaces, whose names clients
+// choose, would be too many: all are called label. The default is "dynamic". It returns n. A
+// namespace that is no pattern is called by its own name, and so Labeled does nothing there.
+func (n *Namespace) Labeled(label string) *Namespace {
+	if n.pattern != nil {
+		n.pattern.label.Store(&label)
+	}
+	return n
+}
+
+// label is what the namespace is called in metrics and traces.
+func (n *Namespace) label() string {
+	if n.pattern == nil {
+		return n.name
+	}
+	if label := n.pattern.label.Load(); label != nil {
+		return *label
+	}
+	return "dynamic"
+}
 
 // isPattern says whether n stands for its children.
 func (n *Namespace) isPattern() bool { return n.name == "" }
@@ -193,6 +215,9 @@ func (n *Namespace) Compress(on bool) Broadcast { return n.All().Compress(on) }
 // Emit sends event to all sockets of the namespace, on every node. See Broadcast.Emit.
 func (n *Namespace) Emit(event string, args ...any) error { return n.All().Emit(event, args...) }
 
+// WithContext selects all sockets; see Broadcast.WithContext.
+func (n *Namespace) WithContext(ctx context.Context) Broadcast { return n.All().WithContext(ctx) }
+
 // All selects all sockets of the namespace, on every node.
 func (n *Namespace) All() Broadcast { return Broadcast{namespace: n} }
 
@@ -227,8 +252,14 @@ func (n *Namespace) deliver(b *adapter.Broadcast, offset string, own bool) {
 		n.pass(offset, false)
 	}
 	receivers, except := n.resolveAt(offset, selection)
+	if len(receivers) == 0 {
+		n.server.counters.discarded.Add(1)
+	}
 	err := n.server.checkForeign(&b.Packet)
 	if err == nil && len(receivers) > 0 {
+		r := n.beginDelivery(&b.Packet, b.Trace)
+		r.reach(receivers, except)
+		defer func() { r.end(err) }()
 		err = n.fanOut(&b.Packet, selection, receivers, except, offset)
 		n.announceApart(&b.Packet, receivers, except)
 	}
@@ -252,8 +283,9 @@ func (n *Namespace) resolveAt(offset string, b Broadcast) ([]*Socket, exclusion)
 }
 
 // emitHere gives p to the sockets of this node that b selects.
-func (n *Namespace) emitHere(p *packet.Packet, b Broadcast) error {
+func (n *Namespace) emitHere(p *packet.Packet, b Broadcast, r *running) error {
 	receivers, except := n.resolve(b.selected(), b.except)
+	r.reach(receivers, except)
 	if len(receivers) == 0 {
 		return nil
 	}

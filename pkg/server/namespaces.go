@@ -131,6 +131,7 @@ func (s *Server) child(parent *Namespace, name string) (*Namespace, error) {
 	if fresh {
 		if exceeds(s.dynamic+1, s.options.MaxDynamicNamespaces) {
 			s.mu.Unlock()
+			s.hit(limitDynamicNamespaces)
 			return nil, &ConnectError{Message: "too many namespaces"}
 		}
 		n = s.add(name, parent)

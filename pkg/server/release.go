@@ -54,7 +54,9 @@ func (n *Namespace) reclaim(ctx context.Context, r *adapter.Record) error {
 		return fmt.Errorf("server: %w: it did not answer a moment ago", cluster.ErrNodeLost)
 	}
 	request := &adapter.Request{Action: adapter.ActionRelease, Rooms: []string{r.SocketID}}
+	o := n.beginRequest(ctx, request)
 	err := n.topic.AskNode(ctx, r.Node, request, func(*adapter.Response) {})
+	o.end(err)
 	if errors.Is(err, context.DeadlineExceeded) {
 		n.server.silences.add(r.Node)
 	}

@@ -201,11 +201,18 @@ func (b *Broadcast) begin(ctx context.Context, r *adapter.Request, receive func(
 	if receive == nil {
 		receive = func(*adapter.Response) {}
 	}
-	call, err := b.namespace.topic.Begin(ctx, r, receive)
+	n := b.namespace
+	o := n.beginRequest(ctx, r)
+	call, err := n.topic.Begin(ctx, r, receive)
 	if err != nil {
+		o.end(partial(err))
 		return nil, partial(err)
 	}
-	return func(ctx context.Context) error { return partial(call.Wait(ctx)) }, nil
+	return func(ctx context.Context) error {
+		err := partial(call.Wait(ctx))
+		o.end(err)
+		return err
+	}, nil
 }
 
 // isLocal says whether only sockets of this node are selected.

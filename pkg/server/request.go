@@ -112,6 +112,7 @@ func joinAll(sockets []*Socket, rooms []string) (joined int, first error) {
 		// sent any number.
 		var ok bool
 		if rooms, ok = distinct(rooms, limit+1); !ok { // one may be a socket's own
+			sockets[0].connection.server.hit(limitRoomsPerSocket)
 			return 0, fmt.Errorf("%w: at most %d", ErrTooManyRooms, limit)
 		}
 	}

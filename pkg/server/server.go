@@ -21,18 +21,19 @@ import (
 // be mounted under "/socket.io/", where clients look for it. All methods are safe
 // for concurrent use.
 type Server struct {
-	options Options
-	limits  packet.Limits
-	log     *slog.Logger
-	base    context.Context // of handlers; it never ends, the sockets' own do
-	life    context.Context // of what concerns no socket; it ends when Shutdown has closed the sockets
-	end     context.CancelCauseFunc
-	engine  *engine.Engine
-	cluster *cluster.Node
-	router  *router.Router // nil without Options.ClusterSecret
-	fanout  *fanout
-	tasks   *tasks
-	panics  atomic.Uint64
+	options  Options
+	limits   packet.Limits
+	log      *slog.Logger
+	base     context.Context // of handlers; it never ends, the sockets' own do
+	life     context.Context // of what concerns no socket; it ends when Shutdown has closed the sockets
+	end      context.CancelCauseFunc
+	engine   *engine.Engine
+	cluster  *cluster.Node
+	router   *router.Router // nil without Options.ClusterSecret
+	fanout   *fanout
+	tasks    *tasks
+	observer *Observer // nil if nobody wants to know of operations
+	counters counters
 
 	undeliverable atomic.Uint64 // messages of other nodes that were dropped here
 	recoveries    recoveries
@@ -71,6 +72,9 @@ func New(options Options) (*Server, error) {
 		limits: packet.Limits{
 			MaxAttachments: options.MaxAttachments, MaxAttachmentBytes: options.MaxAttachmentBytes, MaxDepth: options.MaxJSONDepth,
 		},
+	}
+	if o := options.Observer; o != nil && (o.Begin != nil || o.End != nil) {
+		s.observer = o
 	}
 	s.life, s.end = context.WithCancelCause(s.base)
 	s.fanout = newFanout()

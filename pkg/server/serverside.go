@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,11 @@ func (n *Namespace) ServerSideEmit(ctx context.Context, event string, args ...an
 	if err != nil || n.topic == nil {
 		return err
 	}
-	if err := n.topic.Tell(ctx, r); err != nil {
+	_, o := n.begin(ctx, Operation{Kind: OperationEmit, Event: event})
+	r.Trace = o.trace()
+	err = n.topic.Tell(ctx, r)
+	o.end(err)
+	if err != nil {
 		return fmt.Errorf("server: emit to the other nodes: %w", err)
 	}
 	return nil
@@ -139,7 +144,12 @@ func (n *Namespace) serveEvent(r *adapter.Request, answer func(*adapter.Response
 		answer(&adapter.Response{Done: true})
 		return
 	}
-	run := func() { n.runServerSide(list, r, answer) }
+	run := func() {
+		ctx, o := n.begin(n.server.life, Operation{Kind: OperationServe, Event: string(name), Trace: r.Trace})
+		served := &service{request: r, running: o}
+		defer func() { o.end(served.err) }()
+		n.runServerSide(ctx, list, served, answer)
+	}
 	var accepted bool
 	if size := packetSize(&r.Packet); r.ID == "" {
 		accepted = n.events.addHolding(n.server.tasks, size, run)
@@ -152,29 +162,45 @@ func (n *Namespace) serveEvent(r *adapter.Request, answer func(*adapter.Response
 	}
 }
 
+// service is the handling of a request by a program's handlers.
+type service struct {
+	request *adapter.Request
+	running *running
+	err     error // the first that a handler returned
+}
+
 // runServerSide runs the handlers of one event. The first one's result is answered.
-func (n *Namespace) runServerSide(list []serverSideHandler, r *adapter.Request, answer func(*adapter.Response)) {
+func (n *Namespace) runServerSide(ctx context.Context, list []serverSideHandler, served *service, answer func(*adapter.Response)) {
 	var reply *packet.Packet
 	returned := false
 	defer func() { // also when the handler, or the encoding of its result, has ended the goroutine
 		if !returned {
 			reply = n.serverSideAnswer(nil, errExit)
+			served.panicked()
 		}
 		answer(&adapter.Response{Done: true, Answer: reply})
 		if rest := list[1:]; len(rest) > 0 {
-			n.runServerSide(rest, r, func(*adapter.Response) {})
+			n.runServerSide(ctx, rest, served, func(*adapter.Response) {})
 		}
 	}()
 	n.guard("server-side event", func() error {
 		var result any
-		values, err := r.Packet.Args()
+		values, err := served.request.Packet.Args()
 		if err == nil {
-			result, err = list[0].handle(n.server.life, Args{values: values})
+			result, err = list[0].handle(ctx, Args{values: values})
 		}
+		served.err = cmp.Or(served.err, err)
 		reply = n.serverSideAnswer(result, err)
 		returned = true
 		return err
 	})
+}
+
+// panicked notes that a handler did not return.
+func (s *service) panicked() {
+	if s.running != nil {
+		s.running.Panicked = true
+	}
 }
 
 // serverSideAnswer encodes what a handler has returned; nil is no argument.

@@ -108,17 +108,23 @@ func (s *Socket) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return s.emit(&p, false, false)
+	if s.connection.server.observer != nil {
+		return s.only().emitObserved(s.namespace, event, &p)
+	}
+	return s.emit(&p, false, false, nil)
 }
 
 // emit sends an event that wants no acknowledgement.
-func (s *Socket) emit(p *packet.Packet, volatile, uncompressed bool) error {
+func (s *Socket) emit(p *packet.Packet, volatile, uncompressed bool, r *running) error {
 	if s.namespace.recoverable() && (s.Connected() || s.mayComeBack()) {
 		b := Broadcast{one: s, volatile: volatile, uncompressed: uncompressed}
-		return b.publish(s.namespace, p)
+		return b.publish(s.namespace, p, r)
 	}
 	if !s.Connected() {
 		return ErrDisconnected
+	}
+	if r != nil {
+		r.Receivers = 1
 	}
 	if s.namespace.seesOutgoing() {
 		s.namespace.announceOutgoing(p, []*Socket{s}, exclusion{})
@@ -133,6 +139,9 @@ func (s *Socket) Volatile() Broadcast { return s.only().Volatile() }
 // Compress selects just this socket, for an event that may be compressed or not.
 // See Broadcast.Compress.
 func (s *Socket) Compress(on bool) Broadcast { return s.only().Compress(on) }
+
+// WithContext selects just this socket; see Broadcast.WithContext.
+func (s *Socket) WithContext(ctx context.Context) Broadcast { return s.only().WithContext(ctx) }
 
 // only selects the socket itself.
 func (s *Socket) only() Broadcast {
@@ -220,6 +229,7 @@ func (s *Socket) enter(rooms []string) error {
 	}
 	limit := s.connection.server.options.MaxRoomsPerSocket
 	if most := len(s.rooms) + len(rooms); exceeds(most, limit) && exceeds(len(s.rooms)+s.unknown(rooms), limit) {
+		s.connection.server.hit(limitRoomsPerSocket)
 		return fmt.Errorf("%w: at most %d", ErrTooManyRooms, limit)
 	}
 	before := len(s.rooms)
@@ -315,6 +325,7 @@ func (s *Socket) end(reason DisconnectReason) bool {
 	s.reason = reason
 	if before == connected {
 		s.unregister()
+		s.connection.server.counters.countDisconnection(reason)
 	}
 	rooms := s.announced()
 	record := s.record(before)

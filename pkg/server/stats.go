@@ -72,6 +72,41 @@ type Stats struct {
 	Refused map[string]uint64
 	// Closed counts the sessions that ended, by reason.
 	Closed map[DisconnectReason]uint64
+	// EventPanics counts those panics of Panics that the handlers of clients' events had.
+	EventPanics uint64
+	// Opened counts sessions by the transport that they began with.
+	Opened map[string]uint64
+	// Received counts the bytes that came from clients by transport: bodies and messages,
+	// inflated and without framing.
+	Received map[string]uint64
+	// Sent counts the bytes that were handed to clients' connections, by transport.
+	Sent map[string]uint64
+	// SendQueues says how much waits to be sent.
+	SendQueues SendQueues
+	// VolatileDropped counts the volatile events that sockets have missed, once for each.
+	VolatileDropped uint64
+	// Disconnections counts the sockets that were connected to a namespace and are not any
+	// more, by reason.
+	Disconnections map[DisconnectReason]uint64
+	// Invalid counts the packets that closed a session: "engineio" and "socketio" break the
+	// protocols' grammar, "state" came at the wrong time.
+	Invalid map[string]uint64
+	// Limited counts what was refused, closed or held back at a limit of Options, by the
+	// limit's name in lower case; "packet" stands for MaxAttachments, MaxAttachmentBytes and
+	// MaxJSONDepth.
+	Limited map[string]uint64
+	// Namespaces are the present sockets and rooms by namespace; those of a pattern are
+	// summed up under what Namespace.Labeled has called it.
+	Namespaces map[string]NamespaceStats
+	// Bus counts the messages between nodes by kind: "broadcast", "request", "response",
+	// "heartbeat".
+	Bus map[string]BusStats
+	// BusRoundTrips says how long messages take to the adapter's backend and back; zero
+	// with an adapter that does not know.
+	BusRoundTrips adapter.RoundTrips
+	// BusSubscriptions are the channels that the node is subscribed to, by kind; nil with
+	// an adapter that has none.
+	BusSubscriptions map[string]int
 	// Recoveries counts the clients that came back with a private session id:
 	// "complete", "unknown" without a record or with an offset that is not in the log,
 	// "too_much" when more was missed than is sent again. All but the first started
@@ -81,15 +116,54 @@ type Stats struct {
 	Forwarding Forwarding
 }
 
-// Stats returns the node's counters. It does not block.
+// SendQueues says how much waits to be sent to clients.
+type SendQueues struct {
+	// Sessions is the number of sessions, each of which has a queue.
+	Sessions uint64
+	// Bytes is the sum of all queues, Longest the length of the longest.
+	Bytes, Longest int64
+	// Within counts, by a length in bytes, the queues that are no longer.
+	Within map[int64]uint64
+}
+
+// NamespaceStats are the sockets and rooms of a namespace on this node. The rooms of the
+// sockets' own ids are not among them.
+type NamespaceStats struct {
+	// Sockets is the number of sockets.
+	Sockets int
+	// Rooms is the number of rooms.
+	Rooms int
+}
+
+// BusStats counts the messages of one kind.
+type BusStats struct {
+	// Published counts those that this node has given to the adapter.
+	Published uint64
+	// Received counts those that the adapter has given to this node.
+	Received uint64
+	// Discarded counts those of Received that concerned no socket of this node.
+	Discarded uint64
+}
+
+// Stats returns the node's counters. It visits every session and every namespace, but
+// does not wait for anything outside of the process.
 func (s *Server) Stats() Stats {
 	e := s.engine.Stats()
 	stats := Stats{
-		Sessions:      map[string]int64{"polling": e.Polling, "websocket": e.WebSocket},
-		SlowConsumers: e.SlowConsumers,
-		Panics:        s.panics.Load() + e.Panics,
-		Refused:       e.Refused,
-		Closed:        make(map[DisconnectReason]uint64, len(e.Closed)),
+		Sessions:        map[string]int64{"polling": e.Polling, "websocket": e.WebSocket},
+		Opened:          map[string]uint64{"polling": e.Opened - e.OpenedWebSocket, "websocket": e.OpenedWebSocket},
+		Received:        map[string]uint64{"polling": e.Polled.Received, "websocket": e.Framed.Received},
+		Sent:            map[string]uint64{"polling": e.Polled.Sent, "websocket": e.Framed.Sent},
+		SlowConsumers:   e.SlowConsumers,
+		VolatileDropped: s.fanout.dropped.Load(),
+		Panics:          e.Panics,
+		Refused:         e.Refused,
+		Closed:          make(map[DisconnectReason]uint64, len(e.Closed)),
+		Disconnections:  make(map[DisconnectReason]uint64),
+		Invalid:         map[string]uint64{"engineio": e.Closed[engine.ReasonParseError]},
+		Limited:         e.Limited,
+		Namespaces:      s.namespaceStats(),
+		Bus:             make(map[string]BusStats),
 		Recoveries: map[string]uint64{
 			"complete": s.recoveries.complete.Load(), "unknown": s.recoveries.unknown.Load(), "too_much": s.recoveries.tooMuch.Load(),
 		},
@@ -98,7 +172,43 @@ func (s *Server) Stats() Stats {
 	for reason, count := range e.Closed {
 		stats.Closed[DisconnectReason(reason)] = count
 	}
+	for _, limit := range []string{"max_connections", "max_handshakes"} {
+		stats.Limited[limit] = e.Refused[limit]
+	}
+	stats.SendQueues = SendQueues{Sessions: e.Sessions, Bytes: e.QueuedBytes, Longest: e.MaxQueuedBytes, Within: make(map[int64]uint64)}
+	for i, bound := range engine.QueueBounds {
+		stats.SendQueues.Within[bound] = e.QueuedWithin[i]
+	}
+	s.counters.add(&stats)
+	s.addBus(&stats)
 	return stats
+}
+
+func (s *Server) addBus(stats *Stats) {
+	discarded := s.counters.discarded.Load() // before those of which they are some
+	for kind, t := range s.cluster.Traffic() {
+		stats.Bus[kind] = BusStats{Published: t.Published, Received: t.Received}
+	}
+	broadcasts := stats.Bus["broadcast"]
+	broadcasts.Discarded = discarded
+	stats.Bus["broadcast"] = broadcasts
+	stats.BusRoundTrips, stats.BusSubscriptions = s.cluster.Status().RoundTrips, s.cluster.Subscriptions()
+}
+
+// namespaceStats counts sockets and rooms. Each socket has one room of its own id.
+func (s *Server) namespaceStats() map[string]NamespaceStats {
+	s.mu.RLock()
+	namespaces := slices.Collect(maps.Values(s.namespaces))
+	s.mu.RUnlock()
+	all := make(map[string]NamespaceStats)
+	for _, n := range namespaces {
+		sum := all[n.label()]
+		sockets := n.sockets.Len()
+		sum.Sockets += sockets
+		sum.Rooms += max(0, n.rooms.Len()-sockets)
+		all[n.label()] = sum
+	}
+	return all
 }
 
 func (s *Server) engineOptions() engine.Options {

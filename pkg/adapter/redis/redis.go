@@ -65,6 +65,18 @@ func newAdapter(client goredis.UniversalClient, opts Options, newForm func(*link
 // connections is noticed after about five seconds.
 func (a *Adapter) Status() adapter.Status { return a.health.Status() }
 
+// Subscriptions implements adapter.SubscriptionCounter.
+func (a *Adapter) Subscriptions() map[string]int {
+	a.mu.Lock()
+	b := a.bus
+	a.mu.Unlock()
+	if b == nil {
+		return nil
+	}
+	channels, patterns := b.Subscriptions()
+	return map[string]int{"channel": channels, "pattern": patterns}
+}
+
 // Watch implements adapter.Watcher. A gap is reported when the connection that was lost, or
 // each of them, is whole again; its topics are those that listen there.
 func (a *Adapter) Watch(f func(adapter.Event)) (stop func()) { return a.health.Watch(f) }

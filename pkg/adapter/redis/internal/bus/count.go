@@ -43,6 +43,15 @@ func (b *Bus) Subscribers(ctx context.Context, channel string) (int, error) {
 	}
 }
 
+// Subscriptions returns to how many channels and patterns this node is subscribed, those
+// of its probes included. It visits each, and does not use the network.
+func (b *Bus) Subscriptions() (channels, patterns int) {
+	for _, l := range b.outbox.present().lanes {
+		l.table.count(&channels, &patterns)
+	}
+	return channels, patterns
+}
+
 // away returns why a question was not answered: when Redis did not say so itself, it
 // could not be reached, which may be known before the connections notice.
 func (b *Bus) away(err error) error {

@@ -84,6 +84,13 @@ func (h *Health) statusLocked() adapter.Status {
 	return s
 }
 
+// RoundTrip notes how long a probe took.
+func (h *Health) RoundTrip(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.RoundTrips.Add(d)
+}
+
 // Drop counts n messages that did not travel, and logs them with attrs.
 func (h *Health) Drop(why Reason, n int, attrs ...slog.Attr) {
 	if n == 0 {

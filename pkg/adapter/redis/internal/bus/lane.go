@@ -120,7 +120,11 @@ func (l *lane) Receive(a Arrival) {
 	case !genuine:
 		l.health.Drop(Malformed, 1)
 		return
-	case !proof || !l.table.whole():
+	case !proof:
+		return
+	}
+	l.health.RoundTrip(l.pulse.roundTrip())
+	if !l.table.whole() {
 		return
 	}
 	l.backoff.reset()

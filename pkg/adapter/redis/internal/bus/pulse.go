@@ -118,6 +118,13 @@ func (p *pulse) silence() (d time.Duration, taken int) {
 	return time.Since(p.echoed), p.pending
 }
 
+// roundTrip returns how long the newest probe that came back took.
+func (p *pulse) roundTrip() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.echoed.Sub(p.proven)
+}
+
 // provenAt returns until when all that was published has arrived, zero if that was
 // never known.
 func (p *pulse) provenAt() time.Time {

@@ -77,6 +77,21 @@ func newTable(c Config) *table {
 	}
 }
 
+// count adds to the numbers of channels and of patterns that Redis has confirmed.
+func (t *table) count(channels, patterns *int) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for c, s := range t.entries {
+		switch {
+		case !s.confirmed():
+		case c.Pattern:
+			*patterns++
+		default:
+			*channels++
+		}
+	}
+}
+
 // add wants c on behalf of rs.
 func (t *table) add(c Channel, rs ...Route) {
 	t.mu.Lock()
