@@ -22,6 +22,6 @@ func (f *adminFlags) open(n *node) error {
 	if err != nil {
 		return fmt.Errorf("admin: %w", err)
 	}
-	n.admin, err = admin.Start(l, admin.Options{Server: n.server, Name: n.name, Token: f.Token, Logger: n.log})
+	n.admin, err = admin.Start(l, admin.Options{Server: n.server, Name: n.name, Token: f.Token, Metrics: n.metrics.Handler(), Logger: n.log})
 	return err
 }

@@ -26,7 +26,7 @@ func TestServe_AdminPagesAreOnTheirOwnListenerOnly(t *testing.T) {
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	s := startServe(t, "--admin-listen", "127.0.0.1:0")
 	admin, _ := s.banner["admin"].(string)
-	for _, path := range []string{"/livez", "/readyz", "/debug/nodes", "/debug/pprof/"} {
+	for _, path := range []string{"/livez", "/readyz", "/debug/nodes", "/debug/pprof/", "/metrics"} {
 		if got := statusOf(t, admin, path); got != http.StatusOK {
 			t.Errorf("%s of the admin listener: %d, want 200", path, got)
 		}

@@ -23,6 +23,9 @@ const (
 	maxTextLength = 2000
 )
 
+// chatEvents are the events that the chat emits.
+var chatEvents = []string{"message", "members"}
+
 // chat is a room chat that shows which node everybody is on. No node keeps a list
 // of the others' people: each announces its own to the room, whenever it changes
 // and now and then, and the pages put the lists together.

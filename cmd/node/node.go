@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/roomcast/roomcast/internal/admin"
+	"github.com/roomcast/roomcast/pkg/metrics"
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
@@ -23,6 +24,7 @@ type node struct {
 	listener net.Listener
 	path     string
 	server   *server.Server
+	metrics  *metrics.Metrics
 	bus      *bus
 	admin    *admin.Admin // nil without an admin listener
 	log      *slog.Logger
@@ -35,13 +37,15 @@ type node struct {
 // newNode makes a node on a listener, which it takes over.
 func newNode(name string, l net.Listener, f *serverFlags, b *bus, log *slog.Logger) (*node, error) {
 	options := f.options(log)
-	options.Adapter = b.adapter
+	m := metrics.New(metrics.Options{Events: chatEvents})
+	options.Adapter, options.Observer = b.adapter, m.Observer()
 	s, err := server.New(options)
 	if err != nil {
 		return nil, errors.Join(err, l.Close(), b.close())
 	}
+	m.Attach(s)
 	return &node{
-		name: name, listener: l, path: f.Endpoint.Path, server: s, bus: b, log: log,
+		name: name, listener: l, path: f.Endpoint.Path, server: s, metrics: m, bus: b, log: log,
 	}, nil
 }
 

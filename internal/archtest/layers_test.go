@@ -33,6 +33,7 @@ const (
 	modKong      = "github.com/alecthomas/kong"
 	modMiniredis = "github.com/alicebob/miniredis/v2"
 	modMsgpack   = "github.com/tinylib/msgp"
+	modProm      = "github.com/prometheus/client_golang"
 	modRedis     = "github.com/redis/go-redis/v9"
 	modUUID      = "github.com/google/uuid"
 	modWebSocket = "github.com/gorilla/websocket"
@@ -67,6 +68,7 @@ var places = map[string]place{
 	"pkg/server": {api, map[string]string{modJSON: "arguments are JSON"}},
 
 	"internal/admin": {around, nil},
+	"pkg/metrics":    {around, map[string]string{modProm: "metrics are for Prometheus"}},
 
 	"cmd/node": {top, map[string]string{
 		modKong:      "command line",

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -169,6 +170,7 @@ func TestLimit_PingTimeout(t *testing.T) {
 		}
 		p.get()
 		time.Sleep(3 * time.Second)
+		synctest.Wait() // for the timeout of this very moment
 		p.ended()
 	})
 }
