@@ -33,6 +33,7 @@ const (
 	modKong      = "github.com/alecthomas/kong"
 	modMiniredis = "github.com/alicebob/miniredis/v2"
 	modMsgpack   = "github.com/tinylib/msgp"
+	modOtel      = "go.opentelemetry.io/otel"
 	modProm      = "github.com/prometheus/client_golang"
 	modRedis     = "github.com/redis/go-redis/v9"
 	modUUID      = "github.com/google/uuid"
@@ -69,6 +70,7 @@ var places = map[string]place{
 
 	"internal/admin": {around, nil},
 	"pkg/metrics":    {around, map[string]string{modProm: "metrics are for Prometheus"}},
+	"pkg/tracing":    {around, map[string]string{modOtel: "spans are OpenTelemetry's"}},
 
 	"cmd/node": {top, map[string]string{
 		modKong:      "command line",

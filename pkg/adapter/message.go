@@ -60,7 +60,8 @@ type Broadcast struct {
 	// Uncompressed asks transports not to compress the packet.
 	Uncompressed bool
 	// Trace says which trace the broadcast belongs to, in words of the programs'
-	// tracing; see server.Operation. Empty if it belongs to none.
+	// tracing; see server.Operation. Empty if it belongs to none. It is no part of what the
+	// receivers get: an adapter whose form has no place for it leaves it out.
 	Trace string
 }
 

@@ -148,6 +148,9 @@ func (s *Socket) endConnect(r *running, err error) {
 
 // begin begins an operation. The caller knows that somebody observes.
 func (s *Server) begin(ctx context.Context, o Operation) (context.Context, *running) {
+	if len(o.Trace) > MaxTraceLength {
+		o.Trace = ""
+	}
 	r := &running{Operation: o, server: s, ctx: ctx, began: time.Now()}
 	if begin := s.observer.Begin; begin != nil {
 		s.unharmed(func() {

@@ -12,7 +12,7 @@ import (
 //	["sender", {type: 2, data: ["event", …], nsp: "/"}, {rooms: […], except: […], flags: {…}}]
 //
 // Attachments are in their places in data. We write the members in the order in
-// which Node.js does.
+// which Node.js does. A broadcast that belongs to a trace has a further option, trace.
 const (
 	classicHead   = "\x93"
 	classicPacket = "\x83\xa4type\x02\xa4data"
@@ -20,6 +20,8 @@ const (
 	classicRooms  = "\x83\xa5rooms"
 	classicExcept = "\xa6except"
 	classicFlags  = "\xa5flags"
+	classicTrace  = "\xa5trace"
+	classicTraced = '\x84' // begins rooms, except, flags and trace
 )
 
 // isClassic says whether the wire form can carry all that m says.
@@ -45,17 +47,27 @@ func appendClassic(dst []byte, from adapter.NodeID, namespace string, b *adapter
 	out = append(out, classicNsp...)
 	out = msgpack.AppendString(out, namespace)
 	out = append(out, classicRooms...)
+	if b.Trace != "" { // a fourth member, which Node.js does not look at
+		out[len(out)-len(classicRooms)] = classicTraced
+	}
 	out = appendStrings(out, b.Rooms)
 	if from == emitterID { // which has another order
 		out = append(out, classicFlags...)
 		out = appendFlags(out, b)
 		out = append(out, classicExcept...)
-		return appendStrings(out, b.Except), nil
+		return appendTrace(appendStrings(out, b.Except), b), nil
 	}
 	out = append(out, classicExcept...)
 	out = appendStrings(out, b.Except)
 	out = append(out, classicFlags...)
-	return appendFlags(out, b), nil
+	return appendTrace(appendFlags(out, b), b), nil
+}
+
+func appendTrace(dst []byte, b *adapter.Broadcast) []byte {
+	if b.Trace == "" {
+		return dst
+	}
+	return msgpack.AppendString(append(dst, classicTrace...), b.Trace)
 }
 
 func appendStrings(dst []byte, list []string) []byte {
@@ -210,6 +222,12 @@ func (e *envelope) optionsMember(key []byte, r *msgpack.Reader) (err error) {
 	case "except":
 		e.broadcast.Except, err = readNames(r)
 		return err
+	case "trace":
+		if r.Peek() == msgpack.String {
+			trace, err := r.Text()
+			e.broadcast.Trace = string(trace)
+			return err
+		}
 	case "flags":
 		if r.Peek() == msgpack.Map {
 			return readMap(r, e.flag)

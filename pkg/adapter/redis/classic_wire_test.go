@@ -127,6 +127,30 @@ const (
 	goodOptions = "\x83\xa5rooms\x90\xa6except\x90\xa5flags\x80"
 )
 
+// Node.js reads the options that it knows, by their names.
+func TestClassic_ATraceIsOneMoreOption(t *testing.T) {
+	for _, g := range readGolden(t) {
+		plain, traced := g.broadcast(), g.broadcast()
+		traced.Trace = "00-1"
+		without, err := appendClassic(nil, "n1", g.Namespace, plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		with, err := appendClassic(nil, "n1", g.Namespace, traced)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := append(bytes.Replace(without, []byte(classicRooms), []byte("\x84"+classicRooms[1:]), 1), "\xa5trace\xa400-1"...)
+		if !bytes.Equal(with, want) {
+			t.Errorf("%s: got %q, want %q", g.Name, with, want)
+		}
+		e, err := readEnvelope(with)
+		if err != nil || e.broadcast.Trace != "00-1" {
+			t.Errorf("%s: read trace %q and %v", g.Name, e.broadcast.Trace, err)
+		}
+	}
+}
+
 func TestClassic_ToleratesWhatNodeMayLeaveOut(t *testing.T) {
 	for name, payload := range map[string]string{
 		"no namespace":    packed("\x82\xa4type\x02\xa4data\x91\xa1e", goodOptions),

@@ -32,6 +32,7 @@ type unsaid struct {
 	id            string
 	whole         bool
 	rooms, except []string
+	trace         string
 }
 
 // readRequest reads a request. It returns nil for this node's own.
@@ -139,6 +140,10 @@ func (u *unsaid) member(key []byte, r *msgpack.Reader) (err error) {
 		u.id, err = readID(r)
 	case "whole":
 		u.whole, err = readBool(r)
+	case "trace":
+		var trace []byte
+		trace, err = r.Text()
+		u.trace = string(trace)
 	case "rooms":
 		u.rooms, err = readNames(r)
 	case "except":
@@ -210,7 +215,7 @@ func (q *request) request(namespace string) (*adapter.Request, error) {
 		r.Volatile, r.Uncompressed = false, false
 	}
 	if own := q.own; own != nil {
-		r.Timeout, r.Whole = own.timeout, own.whole
+		r.Timeout, r.Whole, r.Trace = own.timeout, own.whole, own.trace
 		if q.kind.changes() {
 			r.ID = own.id
 		}

@@ -165,6 +165,8 @@ func TestRequest_RoomcastNodesTellEachOtherEverything(t *testing.T) {
 		{ID: strings.Repeat("i", maxIDBytes), Action: adapter.ActionCall, Packet: event, Rooms: rooms, Except: except, Volatile: true, Uncompressed: true, Timeout: odd},
 		{ID: "1", Action: adapter.ActionCall, Packet: plain, Timeout: 1<<63 - 1},
 		{Action: adapter.ActionCall, Packet: plain},
+		{ID: "1", Action: adapter.ActionCall, Packet: plain, Trace: "00-1"},
+		{Action: adapter.ActionEvent, Packet: plain, Trace: "00-2"},
 	} {
 		o, peer := newOutgoing(), idleLink("/a")
 		peer.self = "peer"

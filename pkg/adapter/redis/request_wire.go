@@ -147,6 +147,9 @@ func (o *object) unsaid(kind requestType, r *adapter.Request) {
 	if r.Whole {
 		o.bool("whole", true)
 	}
+	if r.Trace != "" {
+		o.text("trace", r.Trace)
+	}
 	if !kind.selects() {
 		if len(r.Rooms) > 0 {
 			o.names("rooms", r.Rooms)

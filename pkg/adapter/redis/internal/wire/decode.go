@@ -71,6 +71,7 @@ func (h *Header) broadcast() (*adapter.Broadcast, error) {
 	p, err := h.event()
 	return &adapter.Broadcast{
 		Packet: p, Rooms: h.Rooms, Except: h.Except, Volatile: h.volatile, Uncompressed: h.uncompressed,
+		Trace: h.unsaid.trace,
 	}, err
 }
 
@@ -96,7 +97,7 @@ func (h *Header) request() (q *adapter.Request, err error) {
 // complement adds what only roomcast nodes say.
 func (h *Header) complement(q *adapter.Request) {
 	u := &h.unsaid
-	q.Timeout, q.Whole = u.timeout, u.whole
+	q.Timeout, q.Whole, q.Trace = u.timeout, u.whole, u.trace
 	if h.Type.changes() {
 		q.ID = u.id
 	}

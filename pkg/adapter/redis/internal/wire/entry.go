@@ -50,7 +50,7 @@ func NewEntry(self adapter.NodeID, topic string, m *adapter.Message, order uint6
 	if e.Data, err = entryData(t, self, topic, m); err != nil {
 		return Entry{}, err
 	}
-	if self != Emitter && (order > 0 || m.Kind == adapter.KindRequest) {
+	if self != Emitter && (order > 0 || m.Kind == adapter.KindRequest || traceOf(m) != "") {
 		e.Own = ownField(m, order)
 	}
 	return e, nil

@@ -20,6 +20,7 @@ type unsaid struct {
 	id            string // of a request that Node.js does not answer
 	timeout       time.Duration
 	whole         bool
+	trace         string
 	rooms, except []string // of an event for servers
 	flags                  // of an event for servers
 }
@@ -64,6 +65,8 @@ func (h *Header) readOwn(r *reader) {
 			u.timeout = time.Duration(r.int(math.MaxInt64))
 		case "whole":
 			u.whole = r.bool()
+		case "trace":
+			u.trace = r.string()
 		case "rooms":
 			u.rooms = r.names()
 		case "except":
@@ -92,9 +95,20 @@ func (h *Header) readWhole(r *reader) {
 	}
 }
 
+// traceOf returns the trace that m belongs to.
+func traceOf(m *adapter.Message) string {
+	switch {
+	case m.Broadcast != nil:
+		return m.Broadcast.Trace
+	case m.Request != nil:
+		return m.Request.Trace
+	}
+	return ""
+}
+
 // writeUnsaid adds the member, if there is something to say.
 func (o *object) writeUnsaid(m *adapter.Message, order uint64) {
-	if m.Kind == adapter.KindResponse || m.Kind == adapter.KindBroadcast && order == 0 {
+	if m.Kind == adapter.KindResponse || m.Kind == adapter.KindBroadcast && order == 0 && traceOf(m) == "" {
 		return
 	}
 	own := o.object(ownMember)
@@ -106,6 +120,9 @@ func (o *object) writeMembers(m *adapter.Message, order uint64) {
 	o.number("version", version)
 	if order > 0 {
 		o.number("n", order)
+	}
+	if trace := traceOf(m); trace != "" {
+		o.text("trace", trace)
 	}
 	q := m.Request
 	if m.Kind != adapter.KindRequest {
