@@ -54,12 +54,18 @@ func startScript(t testing.TB, environment []string, name string, args ...string
 	return s
 }
 
-// ask sends a command and stores the answer in v.
-func (s *script) ask(t testing.TB, command string, v any) {
+// tell sends a command.
+func (s *script) tell(t testing.TB, command string) {
 	t.Helper()
 	if _, err := io.WriteString(s.in, command+"\n"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ask sends a command and stores the answer in v.
+func (s *script) ask(t testing.TB, command string, v any) {
+	t.Helper()
+	s.tell(t, command)
 	s.next(t, v)
 }
 
