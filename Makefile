@@ -44,17 +44,21 @@ lint: fmt
 	$(GO) tool staticcheck -tags integration ./...
 	$(GO) vet -C examples ./...
 	cd examples && $(GO) tool -modfile=../go.mod staticcheck ./...
+	$(GO) vet -C test/kubernetes ./...
+	cd test/kubernetes && $(GO) tool -modfile=../../go.mod staticcheck ./...
 
 # The house rules of internal/archtest and the seeds of all fuzz targets are
 # among the tests. Allocations can only be counted without the race detector.
 # The server is tested with its connections parked at once, and never, as well.
-# The examples are a module of their own. One summary counts them all.
+# The examples are a module of their own, and so are the tests of the Kubernetes
+# manifests. One summary counts them all.
 test: tools client lint
 	@{ failed=0; \
 	  $(GO) test -json -race -shuffle=on ./... || failed=1; \
 	  $(GO) test -C examples -json -race -shuffle=on ./... || failed=1; \
 	  $(GO) test -json -race -tags park_at_once ./internal/engine ./pkg/server || failed=1; \
 	  $(GO) test -json -tags park_never ./internal/engine ./pkg/server || failed=1; \
+	  $(GO) test -C test/kubernetes -json -race -shuffle=on ./... || failed=1; \
 	  $(GO) test -json -run '^TestAllocations_' ./internal/... ./pkg/... || failed=1; \
 	  $(GO) test -json -race -shuffle=on -p 1 -tags integration ./test/... || failed=1; \
 	  exit $$failed; } | $(GO) run ./internal/testcount
