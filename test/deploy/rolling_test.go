@@ -14,7 +14,7 @@ func TestRolling_EverybodyComesBackAtTheFirstTry(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			nodes := startNodes(t)
 			url := b.start(t, backendsOf(nodes), nil)
-			c, first := gatherCrowd(t, url, 1000, "websocket", nil)
+			c, first := gatherCrowd(t, url, 1000, "default", nil)
 			expectFlawless(t, c, first)
 			for i, n := range nodes {
 				n.stop(t)

@@ -8,14 +8,15 @@ import (
 	"github.com/roomcast/roomcast/internal/testutil/certificate"
 )
 
-// A thousand clients connect through plain round-robin, without stickiness, and not one
-// of them has to try twice.
+// A thousand clients with default transports connect through plain round-robin, without
+// stickiness, and not one of them has to try twice: what comes to the wrong node is
+// forwarded.
 func TestRoundRobin_ThousandClientsConnectAtTheFirstTry(t *testing.T) {
 	for _, b := range balancers {
 		t.Run(b.name, func(t *testing.T) {
 			nodes := startNodes(t)
 			url := b.start(t, backendsOf(nodes), nil)
-			c, first := gatherCrowd(t, url, 1000, "websocket", nil)
+			c, first := gatherCrowd(t, url, 1000, "default", nil)
 			expectFlawless(t, c, first)
 		})
 	}
@@ -31,7 +32,7 @@ func TestRoundRobin_OverTLS(t *testing.T) {
 			}
 			nodes := startNodes(t)
 			url := b.start(t, backendsOf(nodes), pair)
-			c, first := gatherCrowd(t, url, 200, "websocket", pair)
+			c, first := gatherCrowd(t, url, 200, "default", pair)
 			expectFlawless(t, c, first)
 		})
 	}
