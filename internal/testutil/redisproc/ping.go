@@ -1,6 +1,7 @@
 package redisproc
 
 import (
+	"bufio"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -44,6 +45,27 @@ func Ping(addr string, pair *certificate.Pair) error {
 		return fmt.Errorf("PING was answered with %q", answer)
 	}
 	return nil
+}
+
+// Version returns the version of the Redis at addr, in its own words. It fails where a
+// password is wanted.
+func Version(addr string, pair *certificate.Pair) (string, error) {
+	c, err := dial(addr, pair)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(pingLimit))
+	if _, err := c.Write([]byte("INFO server\r\n")); err != nil {
+		return "", err
+	}
+	answer := bufio.NewScanner(c)
+	for answer.Scan() && !strings.HasPrefix(answer.Text(), "-") {
+		if version, ok := strings.CutPrefix(answer.Text(), "redis_version:"); ok {
+			return version, nil
+		}
+	}
+	return "", fmt.Errorf("INFO was answered with %q", answer.Text())
 }
 
 func dial(addr string, pair *certificate.Pair) (net.Conn, error) {

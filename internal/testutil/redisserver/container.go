@@ -29,6 +29,7 @@ func Addr(t testing.TB) string {
 	if dockerAnswers() {
 		addr, err := startContainer(t)
 		if err == nil {
+			logVersion(t, addr, nil)
 			return addr
 		}
 		t.Logf("redisserver: no container, a process instead: %v", err)

@@ -50,6 +50,7 @@ func start(t testing.TB, options redisproc.Options) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
+	logVersion(t, s.Addr(), options.Certificate)
 	return &Server{t: t, Server: s}
 }
 
@@ -59,5 +60,13 @@ func (s *Server) Restart() {
 	s.t.Helper()
 	if err := s.Server.Restart(); err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// logVersion says which Redis a test has found, where that is no secret.
+func logVersion(t testing.TB, addr string, pair *certificate.Pair) {
+	t.Helper()
+	if version, err := redisproc.Version(addr, pair); err == nil {
+		t.Logf("Redis %s", version)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomcast/roomcast/internal/testutil/redisproc"
 	"github.com/roomcast/roomcast/internal/testutil/redisserver"
 )
 
@@ -55,6 +56,16 @@ func TestServer_KeepsWhatItWroteOverRestarts(t *testing.T) {
 	s.Restart()
 	if got, err := client.Get(t.Context(), "a").Result(); got != "1" || err != nil {
 		t.Errorf("got %q, %v after a crash, want what was written before", got, err)
+	}
+}
+
+func TestVersion_IsThatOfTheServer(t *testing.T) {
+	if version, err := redisproc.Version(redisserver.Start(t).Addr(), nil); err != nil || !strings.Contains(version, ".") {
+		t.Errorf("got %q, %v", version, err)
+	}
+	guarded := redisserver.Start(t, redisserver.User("app", "secret", "+publish")...)
+	if version, err := redisproc.Version(guarded.Addr(), nil); err == nil {
+		t.Errorf("got %q of a server that wants a password", version)
 	}
 }
 
