@@ -16,6 +16,10 @@ const (
 	fanoutBytes = 32 << 20
 )
 
+// fewSockets is how many receivers are written to by the emitter itself: so few that
+// waking another goroutine would cost more.
+const fewSockets = 64
+
 // joinedBytes bounds what is joined into one write: enough to make the system
 // call worthwhile, little beside a socket's buffer.
 const joinedBytes = 64 << 10
@@ -39,7 +43,8 @@ type delivery struct {
 // fanout takes messages to the sockets of this node, in the order in which they
 // were added. One goroutine, alive while there is work, does it for everybody:
 // broadcasts that came while it was busy are joined, and a socket gets them in
-// one write.
+// one write. A broadcast to few sockets that finds nothing else to do is written by who
+// emits it.
 type fanout struct {
 	tasks *tasks
 
@@ -57,6 +62,7 @@ type fanout struct {
 	spare   []delivery // the queue's memory of the round before
 	bytes   int
 	running bool
+	few     delivery // that its emitter writes, which alone uses it meanwhile
 }
 
 func newFanout() *fanout {
@@ -85,15 +91,43 @@ func (f *fanout) addIf(d delivery, agreed func() bool) bool {
 		f.mu.Unlock()
 		return false
 	}
-	f.queue = append(f.queue, d)
-	f.bytes += size
 	start := !f.running
 	f.running = true
+	if start && d.isFew() {
+		f.few = d
+		f.mu.Unlock()
+		f.writeFew()
+		return true
+	}
+	f.queue = append(f.queue, d)
+	f.bytes += size
 	f.mu.Unlock()
 	if start {
 		f.tasks.Go(f.run)
 	}
 	return true
+}
+
+// isFew says that d is a broadcast that its emitter may write.
+func (d *delivery) isFew() bool {
+	return len(d.sockets) <= fewSockets && d.one == nil && d.joinable() && d.gathering == nil
+}
+
+// writeFew writes the delivery of this goroutine's. What was added meanwhile is left to
+// another one.
+func (f *fanout) writeFew() {
+	defer func() {
+		f.few = delivery{}
+		f.mu.Lock()
+		f.pending.Add(-1)
+		f.running = len(f.queue) > 0
+		more := f.running
+		f.mu.Unlock()
+		if more {
+			f.tasks.Go(f.run)
+		}
+	}()
+	f.write(&f.few, f.few.message)
 }
 
 // send takes a message to one socket, behind everything that was added before.

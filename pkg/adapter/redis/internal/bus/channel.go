@@ -35,6 +35,8 @@ type Arrival struct {
 	Channel string
 	// Payload is its body.
 	Payload string
+	// Shared says that there are other receivers, which must not wait for this one.
+	Shared bool
 }
 
 // size is what a takes in memory, so that a queue of empty messages is bounded too.

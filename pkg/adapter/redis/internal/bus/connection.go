@@ -25,7 +25,9 @@ type connection struct {
 	// connection, cannot dial another one.
 	undialed  context.Context
 	heard     atomic.Int64  // when anything was received, in Unix nanoseconds
+	passing   atomic.Int64  // when the message came that is being passed on; 0 if none is
 	confirmed chan struct{} // one token: Redis has confirmed something
+	failed    chan error    // one: why nothing can be read any more
 }
 
 // serve connects and stays until the connection fails, with its error, or ctx ends.
@@ -36,7 +38,7 @@ func (c *connection) serve(ctx context.Context) error {
 	signal(c.publisher.retry)
 	c.pulse.begin()
 	c.heard.Store(time.Now().UnixNano())
-	c.confirmed = make(chan struct{}, 1)
+	c.confirmed, c.failed = make(chan struct{}, 1), make(chan error, 1)
 
 	living, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -46,7 +48,8 @@ func (c *connection) serve(ctx context.Context) error {
 		kept <- c.keep(living)
 		_ = c.pubsub.Close() // which ends the read below
 	})
-	read := c.read()
+	c.spawn(c.read)
+	read := <-c.failed
 	cancel()
 	keeper.Wait()
 	return firstCause(<-kept, read)
@@ -84,8 +87,9 @@ func (c *connection) dial(ctx context.Context) error {
 	return err
 }
 
-// read passes on what arrives until the connection fails.
-func (c *connection) read() error {
+// read passes on what arrives until the connection fails, or another goroutine was put
+// in this one's place.
+func (c *connection) read() {
 	for {
 		received, err := c.pubsub.Receive(c.undialed)
 		if c.table.slotted && isMoved(err) {
@@ -95,12 +99,18 @@ func (c *connection) read() error {
 			continue
 		}
 		if err != nil {
-			return err
+			c.failed <- err
+			return
 		}
-		c.heard.Store(time.Now().UnixNano())
+		now := time.Now().UnixNano()
+		c.heard.Store(now)
 		switch m := received.(type) {
 		case *goredis.Message:
+			c.passing.Store(now)
 			c.message(m)
+			if !c.passing.CompareAndSwap(now, 0) {
+				return
+			}
 		case *goredis.Subscription:
 			if c.table.confirm(m.Kind, m.Channel) && c.topology != nil {
 				c.topology.ask()
@@ -110,13 +120,23 @@ func (c *connection) read() error {
 	}
 }
 
+// relieve puts another goroutine in the place of the one that reads, if a receiver keeps
+// that from it: one that is slow must not hold up the others.
+func (c *connection) relieve() {
+	began := c.passing.Load()
+	if began != 0 && time.Since(time.Unix(0, began)) > c.timing.Probe/2 && c.passing.CompareAndSwap(began, 0) {
+		c.spawn(c.read)
+	}
+}
+
 func (c *connection) message(m *goredis.Message) {
 	to := Channel{Name: m.Channel}
 	if m.Pattern != "" {
 		to = Channel{m.Pattern, true}
 	}
-	for _, r := range c.table.lookup(to) {
-		r.To.Receive(Arrival{Kind: r.Kind, Pattern: m.Pattern, Channel: m.Channel, Payload: m.Payload})
+	routes := c.table.lookup(to)
+	for _, r := range routes {
+		r.To.Receive(Arrival{Kind: r.Kind, Pattern: m.Pattern, Channel: m.Channel, Payload: m.Payload, Shared: len(routes) > 1})
 	}
 }
 
@@ -146,6 +166,7 @@ func (c *connection) keep(ctx context.Context) error {
 		case <-c.confirmed:
 		case <-lingering.C:
 		case <-probes.C:
+			c.relieve()
 			if err := c.silence(); err != nil {
 				return err
 			}

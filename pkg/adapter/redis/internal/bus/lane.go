@@ -27,7 +27,8 @@ type lane struct {
 	pulse     pulse
 	backoff   backoff // of the subscribed connection; used by its goroutine only
 	cancel    context.CancelFunc
-	living    sync.WaitGroup // its goroutines
+	living    sync.WaitGroup  // its goroutines
+	running   *sync.WaitGroup // those of the bus, which are these too
 }
 
 // newLane returns a lane that is not running.
@@ -54,13 +55,18 @@ func (l *lane) target(ctx context.Context) (goredis.UniversalClient, error) {
 // start runs the lane until end, or until ctx ends, in goroutines of running.
 func (l *lane) start(ctx context.Context, running *sync.WaitGroup) {
 	ctx, l.cancel = context.WithCancel(ctx)
-	for _, run := range []func(context.Context){l.publisher.run, l.listen} {
-		l.living.Add(1)
-		running.Go(func() {
-			defer l.living.Done()
-			run(ctx)
-		})
-	}
+	l.running = running
+	l.spawn(func() { l.publisher.run(ctx) })
+	l.spawn(func() { l.listen(ctx) })
+}
+
+// spawn runs f in a goroutine of the lane.
+func (l *lane) spawn(f func()) {
+	l.living.Add(1)
+	l.running.Go(func() {
+		defer l.living.Done()
+		f()
+	})
 }
 
 // end ends a lane that was started, and does not wait for it.

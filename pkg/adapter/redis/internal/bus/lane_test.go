@@ -311,3 +311,40 @@ func TestLane_UserWithoutRoleIsServed(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 }
+
+// stuck is a receiver that does not return until it is let go.
+type stuck struct{ letGo, called chan struct{} }
+
+func (s stuck) Topic() string { return "/" }
+
+func (s stuck) Receive(Arrival) {
+	s.called <- struct{}{}
+	<-s.letGo
+}
+
+func TestLane_ReceiverThatBlocksHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	server := redisserver.Start(t)
+	n := start(t, plain(server.Addr()), Config{Timing: quickTiming()})
+	n.listen(t, "x")
+	var receivers []stuck
+	for _, name := range []string{"first", "second"} {
+		s := stuck{make(chan struct{}), make(chan struct{}, 1)}
+		receivers = append(receivers, s)
+		n.Subscribe(Channel{Name: name}, Route{To: s})
+		n.await(t, Channel{Name: name})
+		n.say(t, name, "hold")
+		<-s.called
+		n.say(t, "x", "beside "+name)
+		n.expect(t, "x", "beside "+name)
+	}
+	pause(t, time.Second)
+	if s := n.health.Status(); s.State != adapter.Up || s.Interruptions != 0 {
+		t.Errorf("while two are held: %+v", s)
+	}
+	for _, s := range receivers {
+		close(s.letGo)
+	}
+	n.say(t, "x", "afterwards")
+	n.expect(t, "x", "afterwards")
+}
