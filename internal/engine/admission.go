@@ -51,12 +51,16 @@ func validHeader(value string) bool {
 	return !slices.ContainsFunc([]byte(value), func(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f })
 }
 
-// admit returns why no session may be opened for a request, or nil.
+// admit returns why no session may be opened for a request, or nil. What costs
+// nothing is asked before the application is.
 func (e *Engine) admit(r *http.Request) *Refusal {
 	e.mu.RLock()
-	full := e.isFull()
+	draining, full := e.draining, e.isFull()
 	e.mu.RUnlock()
-	if full {
+	switch {
+	case draining:
+		return refuseClosing
+	case full:
 		return refuseConnections
 	}
 	if e.rate != nil && !e.rate.take() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -193,18 +194,19 @@ func TestHandshake_ErrorOfAllowRequestReachesTheClient(t *testing.T) {
 
 func TestHandshake_BeyondMaxConnectionsIs503(t *testing.T) {
 	asked := 0
-	f := onSockets(t, Options{MaxConnections: 2, AllowRequest: func(*http.Request) error { asked++; return nil }})
+	ask := func(*http.Request) error { asked++; return nil }
+	f := onSockets(t, Options{
+		MaxConnections: 2, AllowRequest: ask, InitialHeaders: func(_ http.Header, r *http.Request) { _ = ask(r) },
+		NewID: func(r *http.Request) (string, error) { return strconv.Itoa(asked), ask(r) },
+	})
 	f.openPolling()
 	c, r := f.openSocket()
-	a := f.do("GET", pollQuery, "")
-	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") != "1" {
-		t.Errorf("got %d, Retry-After %q", a.status, a.header.Get("Retry-After"))
-	}
+	f.do("GET", pollQuery, "").expectLater(t)
 	if _, a := f.tryDial(socketQuery, nil); a.status != http.StatusServiceUnavailable {
 		t.Errorf("WebSocket got %d, want 503", a.status)
 	}
-	if asked != 2 {
-		t.Errorf("AllowRequest was asked %d times, want 2", asked)
+	if asked != 6 {
+		t.Errorf("the application was asked %d times, want 3 for each session and none for who is refused", asked)
 	}
 	if got := f.engine.Stats().Refused[reasonConnections]; got != 2 {
 		t.Errorf("counted %d, want 2", got)
@@ -215,14 +217,16 @@ func TestHandshake_BeyondMaxConnectionsIs503(t *testing.T) {
 }
 
 func TestHandshake_RateIsATokenBucket(t *testing.T) {
-	inBubble(t, Options{MaxHandshakesPerSecond: 3}, func(f *fixture) {
+	allowed := 0
+	ask := func(*http.Request) error { allowed++; return nil }
+	inBubble(t, Options{MaxHandshakesPerSecond: 3, AllowRequest: ask}, func(f *fixture) {
 		count := func(n int) (opened int) {
 			for range n {
 				a := f.do("GET", pollQuery, "")
 				if a.status == http.StatusOK {
 					opened++
-				} else if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
-					t.Errorf("got %d", a.status)
+				} else {
+					a.expectLater(t)
 				}
 			}
 			return opened
@@ -238,6 +242,30 @@ func TestHandshake_RateIsATokenBucket(t *testing.T) {
 			t.Errorf("%d of 5 handshakes passed after a pause, want 3", got)
 		}
 	})
+	if allowed != 12 {
+		t.Errorf("the application was asked %d times for 12 sessions", allowed)
+	}
+}
+
+// expectLater says that the client is to try again, in a few seconds.
+func (a answer) expectLater(t *testing.T) {
+	t.Helper()
+	after, err := strconv.Atoi(a.header.Get("Retry-After"))
+	if a.status != http.StatusServiceUnavailable || err != nil || after < 1 || after > maxRetryAfter {
+		t.Errorf("got %d, Retry-After %q, want 503 and 1 to %d s", a.status, a.header.Get("Retry-After"), maxRetryAfter)
+	}
+}
+
+func TestRefusal_WhoIsRefusedTogetherIsNotToldTheSameTime(t *testing.T) {
+	f := onSockets(t, Options{MaxConnections: 1})
+	f.openPolling()
+	told := map[string]bool{}
+	for range 100 {
+		told[f.do("GET", pollQuery, "").header.Get("Retry-After")] = true
+	}
+	if len(told) != maxRetryAfter {
+		t.Errorf("100 clients were told %v, want %d different times", told, maxRetryAfter)
+	}
 }
 
 func TestHandshake_GuessedSessionIDsLeaveNothing(t *testing.T) {

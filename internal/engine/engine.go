@@ -37,7 +37,8 @@ type Engine struct {
 
 	mu       sync.RWMutex        // guards what follows
 	sessions map[string]*Session // a nil session reserves its id
-	closing  bool
+	draining bool                // no session may be opened
+	closing  bool                // and no request is served
 }
 
 // New returns an Engine. accept is called for each session, concurrently and
@@ -215,7 +216,7 @@ func (e *Engine) isClosing() bool {
 // ended, but no longer than ctx. Closing twice is harmless.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
-	e.closing = true
+	e.closing, e.draining = true, true
 	e.mu.Unlock()
 	for _, s := range e.snapshot() {
 		s.shutdown()

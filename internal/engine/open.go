@@ -59,16 +59,16 @@ func (e *Engine) openWebSocket(w http.ResponseWriter, r *http.Request, s *Sessio
 	return true
 }
 
-// start makes a session known. It fails while the engine is closing.
+// start makes a session known. It fails while the engine is draining.
 func (e *Engine) start(s *Session) bool {
 	s.begin(e.accept(s))
 	e.mu.Lock()
-	closing := e.closing
-	if !closing && !s.ended.Load() {
+	draining := e.draining
+	if !draining && !s.ended.Load() {
 		e.sessions[s.id] = s
 	}
 	e.mu.Unlock()
-	if closing {
+	if draining {
 		s.fail(ReasonForcedClose, nil)
 		return false
 	}

@@ -35,7 +35,7 @@ type Options struct {
 	// WriteTimeout is how long a write may go without progress. Default 10 s.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds what a closed WebSocket still does: writing its queue
-	// and the close handshake. Default 5 s.
+	// and the close handshake. Default 5 s; no more than 3 s after Drain or Close.
 	CloseTimeout time.Duration
 	// FragmentTimeout bounds the time from the first byte of a WebSocket message
 	// to its last. Default 30 s; negative: off.

@@ -211,6 +211,17 @@ func (s *Session) takeMessages() (messages []*Message, last bool) {
 	return messages, ended
 }
 
+// Listening says whether the client would hear of the session's end at once: over a
+// WebSocket it does, by polling only while a request waits.
+func (s *Session) Listening() bool {
+	if s.socket.Load() != nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.polling.waiting != nil
+}
+
 // servePost takes a payload from the client.
 func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	if !s.beginPost() {

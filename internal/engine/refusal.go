@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 )
@@ -103,6 +104,11 @@ func (f *Refusal) status(upgrade bool) int {
 	return http.StatusBadRequest
 }
 
+// maxRetryAfter is the longest time in seconds after which a client that finds no
+// place may try again. The times differ, so that who is refused together does not
+// come back together.
+const maxRetryAfter = 5
+
 // refuse answers a request that is refused, counts and logs it.
 func (e *Engine) refuse(w http.ResponseWriter, r *http.Request, f *Refusal) {
 	e.counters.countRefused(f.Reason)
@@ -128,7 +134,7 @@ func (e *Engine) refuse(w http.ResponseWriter, r *http.Request, f *Refusal) {
 		header.Set("Connection", "close")
 	}
 	if f.Code == codeUnavailable {
-		header.Set("Retry-After", "1")
+		header.Set("Retry-After", strconv.Itoa(1+rand.IntN(maxRetryAfter)))
 	}
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(f.status(upgrade))

@@ -88,6 +88,13 @@ func (s *Session) ID() string { return s.id }
 // Handshake returns what is known of the request that opened the session.
 func (s *Session) Handshake() *Handshake { return s.handshake }
 
+// Receiver returns what the session's messages go to.
+func (s *Session) Receiver() Receiver {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.receiver
+}
+
 // Transport returns "polling" or "websocket".
 func (s *Session) Transport() string {
 	if s.socket.Load() != nil {
@@ -189,7 +196,7 @@ func (s *Session) shutdown() {
 	}
 	// A client that has stopped polling would not hear of the end without its
 	// upgrade; Close of the engine waits for the probe.
-	time.AfterFunc(s.engine.options.CloseTimeout, s.abortProbe)
+	time.AfterFunc(s.engine.closeTimeout(), s.abortProbe)
 }
 
 // fail ends the session and its connections at once.

@@ -93,8 +93,9 @@ func (w *webSocket) sendControl(frame []byte) error {
 	return w.send(&Message{frames: bytes.Clone(frame), uncompressed: true})
 }
 
-// finish sends a last frame. The connection is dropped after CloseTimeout.
+// finish sends a last frame. The connection is dropped after closeTimeout.
 func (w *webSocket) finish(last *Message) {
+	timeout := w.engine.closeTimeout()
 	w.mu.Lock()
 	if w.stopped {
 		w.mu.Unlock()
@@ -102,7 +103,7 @@ func (w *webSocket) finish(last *Message) {
 	}
 	w.stopped = true
 	w.announce()
-	w.dropTimer = time.AfterFunc(w.engine.options.CloseTimeout, w.drop)
+	w.dropTimer = time.AfterFunc(timeout, w.drop)
 	if w.writing {
 		w.push(last)
 		w.mu.Unlock()

@@ -42,7 +42,9 @@ func (c *connection) connect(p packet.Packet) error {
 		s.endConnect(r, err)
 		return nil
 	}
-	s.running = true
+	s.mu.Lock()
+	s.wake()
+	s.mu.Unlock()
 	c.server.tasks.Go(func() { s.introduce(n, r) })
 	return nil
 }

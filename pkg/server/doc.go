@@ -89,6 +89,12 @@
 // wait for the backend instead, also those for this node's own sockets. A server starts
 // without its backend, and connects when it comes. Options.Observer hears of all that.
 //
+// A node can be stopped so that nobody notices. Drain refuses new clients and lets those
+// that are here go linearly over a window, saving recovery records first and sending no
+// DISCONNECT packet, so that they come back elsewhere. What was emitted to a client is
+// sent before its connection closes; a handler that runs, and an acknowledgement that is
+// awaited, have time until the window ends.
+//
 // Bad input ends the connection that sent it, and nothing else. So does a
 // handler's panic, which ends one socket.
 package server

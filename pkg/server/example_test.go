@@ -234,6 +234,21 @@ func ExampleOptions_adapter() {
 	// Output: client gets 42["hello"]
 }
 
+func ExampleServer_Drain() {
+	srv, err := server.New(server.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// What a program does when it is told to stop: its clients come back to other
+	// nodes, over ten seconds.
+	const window = 10 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), window+5*time.Second)
+	defer cancel()
+	fmt.Println(srv.Drain(ctx, window), srv.Health().Ready)
+	// Output: <nil> false
+}
+
 func ExampleServer_Shutdown() {
 	srv := newServer(server.Options{})
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -22,6 +22,9 @@ import (
 // the disk.
 const logLinesPerSecond = 10
 
+// minConnectionAge keeps clients from spending their time on coming back.
+const minConnectionAge = 10 * time.Second
+
 // CORS says which foreign origins may connect. See Options.CORS.
 type CORS struct {
 	// Origins are those that may connect, such as "https://example.com", or "*"
@@ -111,11 +114,17 @@ type Options struct {
 	// Default DisconnectSlow.
 	SlowConsumer SlowConsumerPolicy
 	// MaxConnections bounds the sessions of this node; beyond it a handshake is
-	// answered with 503. Default: off.
+	// answered with 503 and Retry-After, before AllowRequest is asked. Default: off.
 	MaxConnections int
 	// MaxHandshakesPerSecond bounds the rate of new sessions; beyond it a handshake
-	// is answered with 503. Default: off.
+	// is answered with 503 and Retry-After, before AllowRequest is asked. Default: off.
 	MaxHandshakesPerSecond int
+	// MaxConnectionAge bounds how long a client stays connected to this node, so that
+	// clients spread over nodes that came later: they come back by themselves. Each is
+	// let go at an age between four fifths of it and all of it, as by Drain but with
+	// ForcedClose; one that is busy may stay a tenth longer. Not less than 10 s.
+	// Default: off.
+	MaxConnectionAge time.Duration
 
 	// MaxAttachments is the largest number of binary parts of a packet, in both
 	// directions. Default 10, which is also what official clients accept.
@@ -285,6 +294,9 @@ func (o *Options) validate() error {
 	}
 	if err := o.validateForwarding(); err != nil {
 		return err
+	}
+	if o.MaxConnectionAge != 0 && o.MaxConnectionAge < minConnectionAge {
+		return fmt.Errorf("server: option MaxConnectionAge is less than %v", minConnectionAge)
 	}
 	return o.Recovery.validate(o.Adapter)
 }

@@ -43,6 +43,7 @@ type Server struct {
 	unobserve     func()       // ends what observe began
 	renewing      sync.Once    // renewRecords has begun
 	outage        outage
+	drain         drain
 
 	closing atomic.Bool // no new clients; those that are here are being closed
 	closed  atomic.Bool // nothing can be emitted any more
@@ -68,7 +69,7 @@ func New(options Options) (*Server, error) {
 	}
 	s := &Server{
 		options: options, log: options.Logger, base: context.Background(), tasks: newTasks(), turns: newTurns(),
-		namespaces: make(map[string]*Namespace),
+		namespaces: make(map[string]*Namespace), drain: drain{over: make(chan struct{})},
 		limits: packet.Limits{
 			MaxAttachments: options.MaxAttachments, MaxAttachmentBytes: options.MaxAttachmentBytes, MaxDepth: options.MaxJSONDepth,
 		},
@@ -98,6 +99,9 @@ func New(options Options) (*Server, error) {
 	}
 	s.router = s.newRouter(signer)
 	s.Of(packet.DefaultNamespace)
+	if options.MaxConnectionAge > 0 {
+		s.tasks.Go(s.retire)
+	}
 	return s, nil
 }
 
@@ -138,7 +142,7 @@ func (s *Server) newID() string {
 	return base64.URLEncoding.EncodeToString(id[:])
 }
 
-// Shutdown ends the server: it refuses new clients, closes all connections
+// Shutdown ends the server at once; Drain is gentler. It refuses new clients, closes all connections
 // without telling the clients to stay away (so that they reconnect elsewhere),
 // waits for handlers, and leaves the cluster. Sockets get ServerShutdown. What
 // was emitted before is sent first, but to a client that polls only if its request

@@ -12,8 +12,8 @@ import (
 
 // Health is what a load balancer or an operator asks of a node.
 type Health struct {
-	// Ready says that the node accepts clients: it is not shut down, and has fewer than
-	// MaxConnections. A node whose bus is degraded is ready all the same.
+	// Ready says that the node accepts clients: it neither drains nor is shut down, and
+	// has fewer than MaxConnections. A node whose bus is degraded is ready all the same.
 	Ready bool
 	// Bus is "up", or "degraded" while the adapter's backend cannot be reached.
 	Bus string
@@ -42,7 +42,7 @@ type Health struct {
 func (s *Server) Health() Health {
 	status := s.cluster.Status()
 	h := Health{
-		Ready: !s.closing.Load() && !s.engine.IsFull(), Bus: status.State.String(), BusSince: status.Since, BusDropped: make(map[string]uint64),
+		Ready: s.ready(), Bus: status.State.String(), BusSince: status.Since, BusDropped: make(map[string]uint64),
 		BusInterruptions: status.Interruptions, BusGaps: status.Gaps,
 		LogGaps: status.LogGaps, LogResets: status.LogResets, Repeated: status.Repeated,
 	}
@@ -57,6 +57,11 @@ func (s *Server) Health() Health {
 	return h
 }
 
+// ready says whether clients are accepted.
+func (s *Server) ready() bool {
+	return !s.closing.Load() && !s.drain.begun.Load() && !s.engine.IsFull()
+}
+
 // busAway says whether the adapter's backend is known not to be reached.
 func (s *Server) busAway() bool { return s.cluster.Status().State == adapter.Degraded }
 
@@ -66,6 +71,8 @@ type Stats struct {
 	Sessions map[string]int64
 	// SlowConsumers counts the clients that were closed with ErrSlowConsumer.
 	SlowConsumers uint64
+	// Draining are the clients that Drain has not yet let go; 0 unless it runs.
+	Draining int64
 	// Panics counts the panics of handlers, and of the code that serves one client.
 	Panics uint64
 	// Refused counts the requests that were refused, by a reason from a fixed list.
@@ -156,6 +163,7 @@ func (s *Server) Stats() Stats {
 		Sent:            map[string]uint64{"polling": e.Polled.Sent, "websocket": e.Framed.Sent},
 		SlowConsumers:   e.SlowConsumers,
 		VolatileDropped: s.fanout.dropped.Load(),
+		Draining:        s.drain.remaining.Load(),
 		Panics:          e.Panics,
 		Refused:         e.Refused,
 		Closed:          make(map[DisconnectReason]uint64, len(e.Closed)),

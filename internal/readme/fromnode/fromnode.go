@@ -3,6 +3,7 @@ package fromnode
 
 import (
 	"context"
+	"errors"
 	"log"
 	"net/http"
 	"time"
@@ -55,7 +56,7 @@ func Configure(o server.Options) (*server.Server, error) {
 }
 
 // Serve mounts a server and ends it.
-func Serve(ctx context.Context, wrap func(http.Handler) http.Handler) error {
+func Serve(ctx context.Context, window time.Duration, wrap func(http.Handler) http.Handler) error {
 	srv, err := server.New(server.Options{})
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func Serve(ctx context.Context, wrap func(http.Handler) http.Handler) error {
 	h := &http.Server{Handler: mux}
 	server.ConfigureHTTP(h)
 	log.Println(srv.Stats(), srv.Health(), h.ListenAndServe())
-	return srv.Shutdown(ctx)
+	return errors.Join(srv.Drain(ctx, window), srv.Shutdown(ctx))
 }
 
 // Namespaces are the calls of the section of that name.
