@@ -40,7 +40,7 @@ func TestChat_AnnouncesItsPeopleNowAndThen(t *testing.T) {
 			}
 		}
 		c.Close()
-		if err := n.stop(); err != nil {
+		if err := n.stop(0); err != nil {
 			t.Errorf("stop: %v", err)
 		}
 	})

@@ -153,7 +153,7 @@ func (d *demo) stop() error {
 	var wg sync.WaitGroup
 	errs := make([]error, len(d.nodes))
 	for i, n := range d.nodes {
-		wg.Go(func() { errs[i] = n.stop() })
+		wg.Go(func() { errs[i] = n.stop(0) })
 	}
 	wg.Wait()
 	if d.redis != nil {

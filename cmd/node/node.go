@@ -15,8 +15,14 @@ import (
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
-// stopTimeout bounds the whole stop of a node.
-const stopTimeout = 10 * time.Second
+const (
+	// stopTimeout bounds the stop of a node beyond its drain: with what the process itself
+	// takes it is less than 5 s.
+	stopTimeout = 4500 * time.Millisecond
+	// requestTimeout bounds what requests may take that are left then, of pages or of
+	// clients that have not yet said what they want.
+	requestTimeout = 500 * time.Millisecond
+)
 
 // node is one running server: its listener, its HTTP server and its chat.
 type node struct {
@@ -78,22 +84,29 @@ func (n *node) start(nodes []pageNode, fail context.CancelCauseFunc) error {
 	return nil
 }
 
-// stop ends the node in order: clients are let go and nobody new is let in, the
-// listener closes, the bus closes. It waits for all that was started.
-func (n *node) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+// stop ends the node in order: nobody new is let in and clients are let go over window,
+// the listener closes, the bus closes. It waits for all that was started.
+func (n *node) stop(window time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), window+stopTimeout)
 	defer cancel()
-	err := n.server.Shutdown(ctx)
+	err := n.server.Drain(ctx, window)
 	if n.http == nil {
 		return errors.Join(err, n.listener.Close(), n.stopAdmin(ctx), n.bus.close())
 	}
-	if slow := n.http.Shutdown(ctx); slow != nil {
+	if slow := n.closeWeb(ctx); slow != nil {
 		n.log.Warn("requests were cut off", "error", slow)
 		err = errors.Join(err, n.http.Close())
 	}
 	n.end()
 	n.running.Wait()
 	return errors.Join(err, n.stopAdmin(ctx), n.bus.close())
+}
+
+// closeWeb ends the public listener.
+func (n *node) closeWeb(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return n.http.Shutdown(ctx)
 }
 
 // stopAdmin ends the admin listener, last: until then it says that the node is not ready.

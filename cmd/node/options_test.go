@@ -47,6 +47,7 @@ var withoutOption = map[string]string{
 	"tls-cert":       "the listener",
 	"tls-key":        "the listener",
 	"path":           "where the server is mounted",
+	"drain":          "how the node stops",
 	"admin-listen":   "the admin listener",
 	"admin-token":    "the admin listener",
 	"adapter":        "which adapter is made",

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"time"
 )
 
 // serveCommand runs one node.
@@ -19,6 +20,8 @@ type serveCommand struct {
 	Bus    busFlags    `embed:""`
 	Server serverFlags `embed:""`
 	Log    logFlags    `embed:"" prefix:"log-" group:"Logging"`
+
+	Drain time.Duration `default:"10s" min:"0s" group:"Listening" help:"How long a node that is told to stop takes to let its clients go, one after the other, so that they come back to other nodes; it ends within 5 s more. 0 is at once."`
 }
 
 // listenFlags say where the node is reached.
@@ -78,9 +81,12 @@ func (c *serveCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	err = waitFor(ctx, p.ctx)
-	p.log.Info("stopping")
-	if err = errors.Join(err, n.stop()); err == nil {
+	window := c.Drain
+	if err = waitFor(ctx, p.ctx); err != nil {
+		window = 0 // nobody can come back to a listener that has failed, nor be told
+	}
+	p.log.Info("stopping", "drain", window.String())
+	if err = errors.Join(err, n.stop(window)); err == nil {
 		p.log.Info("stopped")
 	}
 	return err
@@ -118,7 +124,7 @@ func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, e
 		err = n.start([]pageNode{{Name: n.name}}, fail)
 	}
 	if err != nil {
-		return nil, errors.Join(err, n.stop())
+		return nil, errors.Join(err, n.stop(0))
 	}
 	c.banner(p, n)
 	return n, nil
@@ -142,7 +148,7 @@ func (c *serveCommand) banner(p *program, n *node) {
 		"ping_interval", times.PingInterval.String(), "ping_timeout", times.PingTimeout.String(), "connect_timeout", times.ConnectTimeout.String(),
 		"max_payload", limits.MaxPayload, "max_send_queue_bytes", limits.MaxSendQueueBytes,
 		"max_connections", limits.MaxConnections, "max_handshakes_per_second", limits.MaxHandshakesPerSecond,
-		"recovery", c.Server.Recovery.Recovery.String(),
+		"recovery", c.Server.Recovery.Recovery.String(), "drain", c.Drain.String(),
 	)
 }
 

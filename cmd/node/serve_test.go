@@ -4,14 +4,10 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"reflect"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 )
 
 // serving is a serve command that runs in this process.
@@ -28,7 +24,7 @@ func startServe(t *testing.T, args ...string) *serving {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &serving{logs: newLogs(), cancel: cancel}
 	s.wg.Go(func() {
-		s.code = run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), io.Discard, s.logs)
+		s.code = run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0", "--drain", "0s"}, args...), io.Discard, s.logs)
 	})
 	t.Cleanup(func() { s.stop() })
 	s.banner = s.logs.until(t, "serving")
@@ -116,36 +112,6 @@ func TestServe_StopsWithItsClientsConnected(t *testing.T) {
 		response.Body.Close()
 		t.Error("the node still answers after it has stopped")
 	}
-}
-
-func TestServe_EndsWithExitCode0OnSIGTERM(t *testing.T) {
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	logs := newLogs()
-	cmd := exec.CommandContext(ctx, program, "serve", "--listen", "127.0.0.1:0")
-	cmd.Env = append(os.Environ(), asProgram+"=1")
-	cmd.Stderr = logs
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	// A client that never reads, and so never answers the close, must not hold it up.
-	dial(t, logs.until(t, "serving")["address"].(string))
-
-	told := time.Now()
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("the program ended with %v, want exit code 0", err)
-	}
-	if took := time.Since(told); took > 15*time.Second {
-		t.Errorf("the program took %v to stop, want 15 s at most", took)
-	}
-	logs.until(t, "stopped")
 }
 
 func TestServe_StartsWithoutItsRedis(t *testing.T) {

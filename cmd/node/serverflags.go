@@ -73,10 +73,12 @@ type timeFlags struct {
 
 // limitFlags bound what clients may cost.
 type limitFlags struct {
-	MaxPayload                 int64 `default:"1000000" min:"1" help:"Largest message from a client, in bytes."`
-	MaxSendQueueBytes          int64 `default:"4194304" min:"1" help:"Most bytes that may wait for a client that does not read; beyond it the client is closed."`
-	MaxConnections             int   `default:"0" min:"0" help:"Most clients at a time; 0 is no limit."`
-	MaxHandshakesPerSecond     int   `default:"0" min:"0" help:"Most new clients per second; 0 is no limit."`
+	MaxPayload             int64         `default:"1000000" min:"1" help:"Largest message from a client, in bytes."`
+	MaxSendQueueBytes      int64         `default:"4194304" min:"1" help:"Most bytes that may wait for a client that does not read; beyond it the client is closed."`
+	MaxConnections         int           `default:"0" min:"0" help:"Most clients at a time; 0 is no limit."`
+	MaxHandshakesPerSecond int           `default:"0" min:"0" help:"Most new clients per second; 0 is no limit."`
+	MaxConnectionAge       time.Duration `default:"0s" min:"0s" help:"Longest time that a client stays connected to this node; then it comes back, maybe to a newer one. Each has its own limit, between four fifths of it and all of it; 0 is no limit."`
+
 	MaxEventsInFlight          int   `default:"1000" min:"1" help:"Most events of one client that wait for handlers; at the limit nothing more is read from it."`
 	MaxEventBytesInFlight      int64 `default:"4194304" min:"1" help:"The same limit in bytes."`
 	MaxFragments               int   `default:"10000" min:"1" help:"Most frames of one WebSocket message."`

@@ -74,6 +74,7 @@ func (f *limitFlags) set(o *server.Options) {
 	o.MaxSendQueueBytes = f.MaxSendQueueBytes
 	o.MaxConnections = f.MaxConnections
 	o.MaxHandshakesPerSecond = f.MaxHandshakesPerSecond
+	o.MaxConnectionAge = f.MaxConnectionAge
 	o.MaxEventsInFlight = f.MaxEventsInFlight
 	o.MaxEventBytesInFlight = f.MaxEventBytesInFlight
 	o.MaxFragments = f.MaxFragments

@@ -23,7 +23,7 @@ import (
 const logLinesPerSecond = 10
 
 // minConnectionAge keeps clients from spending their time on coming back.
-const minConnectionAge = 10 * time.Second
+const minConnectionAge = time.Second
 
 // CORS says which foreign origins may connect. See Options.CORS.
 type CORS struct {
@@ -122,7 +122,7 @@ type Options struct {
 	// MaxConnectionAge bounds how long a client stays connected to this node, so that
 	// clients spread over nodes that came later: they come back by themselves. Each is
 	// let go at an age between four fifths of it and all of it, as by Drain but with
-	// ForcedClose; one that is busy may stay a tenth longer. Not less than 10 s.
+	// ForcedClose; one that is busy may stay a tenth longer. Not less than 1 s.
 	// Default: off.
 	MaxConnectionAge time.Duration
 

@@ -99,7 +99,7 @@ func TestNew_RefusesContradictoryOptions(t *testing.T) {
 	for name, options := range map[string]server.Options{
 		"ConnectTimeout":   {ConnectTimeout: -1},
 		"MaxJSONDepth":     {MaxJSONDepth: -1},
-		"MaxConnectionAge": {MaxConnectionAge: 9 * time.Second},
+		"MaxConnectionAge": {MaxConnectionAge: time.Second - 1},
 		"Transports":       {Transports: []string{"carrier pigeon"}},
 		"CORS":             {CORS: &server.CORS{Origins: []string{"*"}, Credentials: true}},
 		"Advertise":        {Advertise: "http://a:1"},
