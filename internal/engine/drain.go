@@ -27,6 +27,14 @@ func (e *Engine) Sessions() []*Session {
 	return open[:n]
 }
 
+// Lingers says whether any session is known: one that is open, or one that polls and has
+// not yet fetched its close packet.
+func (e *Engine) Lingers() bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return len(e.sessions) > 0
+}
+
 // closeTimeout bounds what a closed session still does.
 func (e *Engine) closeTimeout() time.Duration {
 	e.mu.RLock()

@@ -69,7 +69,7 @@ func (s *Server) empty(ctx context.Context, window time.Duration) {
 	}
 	tick := time.NewTicker(min(drainTick, window))
 	defer tick.Stop()
-	for len(guests) > 0 {
+	for len(guests) > 0 || s.engine.Lingers() && time.Since(begun) < window {
 		s.drain.remaining.Store(int64(len(guests)))
 		select {
 		case <-tick.C:
