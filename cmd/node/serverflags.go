@@ -67,7 +67,7 @@ type timeFlags struct {
 	AttachmentTimeout time.Duration `default:"30s" min:"1ms" help:"How long a client may take from a packet to its last attachment."`
 	FragmentTimeout   time.Duration `default:"30s" min:"1ms" help:"How long a WebSocket message may stay unfinished."`
 
-	ParkAfter          time.Duration `default:"1s" min:"0s" help:"How long a WebSocket carries nothing but heartbeats before it is parked, which leaves it no goroutine and no buffer; 0 is never. On Linux, without TLS."`
+	ParkAfter          time.Duration `default:"250ms" min:"0s" help:"How long a WebSocket carries nothing but heartbeats before it is parked, which leaves it no goroutine and no buffer; 0 is never. On Linux, without TLS."`
 	ReleaseMemoryAfter time.Duration `default:"30s" min:"0s" help:"How long after many clients have come or gone unused memory goes back to the system; 0 is never."`
 }
 

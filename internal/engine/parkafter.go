@@ -6,4 +6,4 @@ import "time"
 
 // defaultParkAfter is Options.ParkAfter's default. All tests pass also with the build
 // tags park_at_once and park_never, which replace it.
-const defaultParkAfter = time.Second
+const defaultParkAfter = 250 * time.Millisecond

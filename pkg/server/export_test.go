@@ -34,3 +34,6 @@ func Awaited(n *Namespace) (connections, sockets int) {
 	}
 	return connections, sockets
 }
+
+// Parked returns how many clients' connections wait without a goroutine.
+func Parked(s *Server) int { return s.engine.Stats().Parked }
