@@ -75,6 +75,7 @@ func (f *busFlags) check(s settings) error {
 		s.excludes("redis-cluster", "redis-sentinel", ""),
 		f.checkAdapter(s),
 		s.checkAdapter(f.kind()),
+		f.Redis.check(s),
 		s.excludes("interest-routing", "nodejs", ": Node.js servers do not route by interest"),
 		s.excludes("redis-hmac-key", "nodejs", ": Node.js servers do not sign"),
 		f.checkRouting(s),

@@ -208,7 +208,7 @@ func TestDemo_SaysWhereToLook(t *testing.T) {
 	if code := run(ctx, []string{"demo", "--nodes", "2", "--listen", "127.0.0.1:0"}, &out, &errOut); code != exitOK {
 		t.Fatalf("code %d: %s", code, errOut.String())
 	}
-	if !regexp.MustCompile(`node-1  http://127\.0\.0\.1:\d+/\n  node-2  http://127\.0\.0\.1:\d+/\n`).MatchString(out.String()) {
+	if !regexp.MustCompile(`in two tabs.*\n\n  http://127\.0\.0\.1:\d+/\n(?s:.*)  node-1  http://127\.0\.0\.1:\d+/\n  node-2  http://127\.0\.0\.1:\d+/\n`).MatchString(out.String()) {
 		t.Errorf("the addresses are not printed:\n%s", out.String())
 	}
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -58,6 +60,13 @@ var forms = map[string]func(string) error{
 		}
 		return nil
 	},
+	"cookie-name":   cookieForm(func(text string) http.Cookie { return http.Cookie{Name: text} }),
+	"cookie-path":   cookieForm(func(text string) http.Cookie { return http.Cookie{Name: "io", Path: text} }),
+	"cookie-domain": cookieForm(func(text string) http.Cookie { return http.Cookie{Name: "io", Domain: text} }),
+	"authorities": func(text string) error {
+		_, err := authorities(text)
+		return err
+	},
 	"key": func(text string) error {
 		if len(text) < minKeyBytes {
 			return fmt.Errorf("must have at least %d characters", minKeyBytes)
@@ -73,6 +82,30 @@ var forms = map[string]func(string) error{
 	"redis-url":          redisForm("redis://user:password@host:6379/0", parse(goredis.ParseURL)),
 	"redis-cluster-url":  redisForm("redis://host:6379?addr=host2:6379", parse(goredis.ParseClusterURL)),
 	"redis-sentinel-url": redisForm("redis://host:26379?master_name=NAME", parse(parseSentinelURL)),
+}
+
+// cookieForm is the form of a part of a cookie, which a browser would take.
+func cookieForm(cookie func(string) http.Cookie) func(string) error {
+	return func(text string) error {
+		c := cookie(text)
+		if err := c.Valid(); err != nil {
+			return errors.New("must be what a cookie can have: " + strings.TrimPrefix(err.Error(), "http: "))
+		}
+		return nil
+	}
+}
+
+// authorities reads the certificates of a file.
+func authorities(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("must be a file with certificates (PEM): %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errors.New("must be a file with certificates (PEM), and there is none in it")
+	}
+	return pool, nil
 }
 
 // redisForm is the form of a URL that can be parsed.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,10 +30,11 @@ func main() {
 
 // program is what every command gets: how long to run, and where to write.
 type program struct {
-	ctx    context.Context
-	out    io.Writer
-	errOut io.Writer
-	log    *slog.Logger // set by the commands that log
+	ctx      context.Context
+	out      io.Writer
+	errOut   io.Writer
+	settings settings
+	log      *slog.Logger // set by the commands that log
 }
 
 // The exit codes.
@@ -64,9 +66,12 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, "node: --help lists what there is")
 		return exitUsage
 	}
-	p := &program{ctx: ctx, out: out, errOut: errOut}
+	p := &program{ctx: ctx, out: out, errOut: errOut, settings: settingsOf(command)}
 	if err := command.Run(p); err != nil {
 		fmt.Fprintln(errOut, "node:", err)
+		if _, usage := errors.AsType[usageError](err); usage {
+			return exitUsage
+		}
 		return exitError
 	}
 	return exitOK

@@ -80,6 +80,7 @@ func TestCommandLine_RefusesWithASentence(t *testing.T) {
 		"certificate without a key": {[]string{"serve", "--tls-cert", "main.go"}, "--tls-cert needs --tls-key"},
 		"certificate that is none":  {[]string{"serve", "--tls-cert", "main.go", "--tls-key", "main.go"}, "must be a certificate and its key"},
 		"no such certificate":       {[]string{"serve", "--tls-cert", "missing.pem", "--tls-key", "main.go"}, "--tls-cert missing.pem must be a file that exists"},
+		"authorities without TLS":   {[]string{"serve", "--redis", "redis://h", "--redis-ca", "main.go"}, "--redis-ca main.go must be a file with certificates"},
 		"demo of no nodes":          {[]string{"demo", "--nodes", "0"}, "--nodes 0 must be between 1 and 16"},
 		"demo without a port":       {[]string{"demo", "--listen", "127.0.0.1"}, "must be HOST:PORT"},
 		"demo beyond the last port": {[]string{"demo", "--listen", "127.0.0.1:65535"}, "must be HOST:PORT"},

@@ -15,6 +15,7 @@ import (
 
 // serveCommand runs one node.
 type serveCommand struct {
+	Check  bool        `help:"Only check the settings: print them without secrets, with where each is from, and whether Redis answers. Exit code 0, or 2 if something is not allowed."`
 	Listen listenFlags `embed:"" group:"Listening"`
 	Admin  adminFlags  `embed:"" prefix:"admin-" group:"Admin"`
 	Bus    busFlags    `embed:""`
@@ -74,6 +75,9 @@ func (c *serveCommand) check(s settings) error {
 
 // Run serves until the program is told to stop.
 func (c *serveCommand) Run(p *program) error {
+	if c.Check {
+		return c.report(p)
+	}
 	p.log = c.Log.logger(p.errOut, slog.LevelInfo)
 	ctx, fail := context.WithCancelCause(p.ctx)
 	defer fail(nil)

@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"reflect"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/roomcast/roomcast/internal/testutil/certificate"
 )
 
 // serving is a serve command that runs in this process.
@@ -141,5 +146,41 @@ func TestServe_SaysWhereOtherNodesReachIt(t *testing.T) {
 	s := startServe(t, "--cluster-secret", "0123456789abcdef", "--advertise", "auto")
 	if got, want := s.banner["advertise"], "http://"+s.address(); got != want {
 		t.Errorf("it says %v, want %s", got, want)
+	}
+}
+
+// The public listener speaks TLS, over polling and WebSocket, to those alone who trust
+// its certificate.
+func TestServe_SpeaksTLSItself(t *testing.T) {
+	pair, err := certificate.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startServe(t, "--tls-cert", pair.File, "--tls-key", pair.KeyFile)
+	if page, _ := s.banner["page"].(string); !strings.HasPrefix(page, "https://") {
+		t.Errorf("the banner has the page %q, want https", page)
+	}
+	transport := &http.Transport{TLSClientConfig: pair.Client}
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport}).Get("https://" + s.address() + "/socket.io/?EIO=4&transport=polling")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK || response.ProtoMajor != 1 {
+		t.Errorf("a handshake over TLS is answered with %d over HTTP/%d, want 200 over HTTP/1", response.StatusCode, response.ProtoMajor)
+	}
+	dialer := websocket.Dialer{TLSClientConfig: pair.Client}
+	conn, answer, err := dialer.DialContext(t.Context(), "wss://"+s.address()+"/socket.io/?EIO=4&transport=websocket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	defer answer.Body.Close()
+	if _, open, err := conn.ReadMessage(); err != nil || !strings.HasPrefix(string(open), "0{") {
+		t.Errorf("a WebSocket over TLS begins with %q, %v; want the open packet", open, err)
+	}
+	if _, err := tls.Dial("tcp", s.address(), nil); err == nil {
+		t.Error("a client that does not trust the certificate was served")
 	}
 }

@@ -47,9 +47,9 @@ type browserFlags struct {
 	CORSOrigin      []string `name:"cors-origin" placeholder:"ORIGIN" help:"Foreign origins that may connect, such as https://example.com; '*' is any. Without it none is refused, and browsers of other origins cannot use polling."`
 	CORSCredentials bool     `name:"cors-credentials" needs:"cors-origin" help:"Let browsers of those origins send cookies. Not with '*'."`
 
-	Cookie         string        `placeholder:"NAME" help:"Set a cookie of this name with the session's id, for load balancers that look at one."`
-	CookiePath     string        `placeholder:"PATH" needs:"cookie" help:"Path of the cookie. Default: /."`
-	CookieDomain   string        `placeholder:"DOMAIN" needs:"cookie" help:"Domain of the cookie. Default: the host alone."`
+	Cookie         string        `placeholder:"NAME" form:"cookie-name" help:"Set a cookie of this name with the session's id, for load balancers that look at one."`
+	CookiePath     string        `placeholder:"PATH" form:"cookie-path" needs:"cookie" help:"Path of the cookie. Default: /."`
+	CookieDomain   string        `placeholder:"DOMAIN" form:"cookie-domain" needs:"cookie" help:"Domain of the cookie. Default: the host alone."`
 	CookieMaxAge   time.Duration `placeholder:"TIME" min:"1s" needs:"cookie" help:"How long browsers keep the cookie. Default: until they are closed."`
 	CookieSameSite string        `placeholder:"lax|strict|none" allowed:"lax,strict,none" needs:"cookie" help:"To which sites the cookie goes. Default: lax."`
 	CookieSecure   bool          `needs:"cookie" help:"Send the cookie over TLS only, also when TLS ends in front of the node."`

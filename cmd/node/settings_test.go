@@ -34,6 +34,10 @@ var badForms = map[string][]string{
 	"path":               {"socket.io", "/", "/socket.io"},
 	"file":               {"missing.pem", "web"},
 	"folder":             {"missing", "main.go"},
+	"cookie-name":        {"a b", "a;b"},
+	"cookie-path":        {"/;"},
+	"cookie-domain":      {"a domain"},
+	"authorities":        {"missing.pem", "main.go"},
 	"key":                {"0123456789abcde"},
 	"node-url":           {"10.0.0.7:3000", "http://host/path", "http://0.0.0.0:3000", "automatic"},
 	"redis-url":          {"localhost:6379", "http://host"},
@@ -76,8 +80,12 @@ func TestFlags_ValuesThatAreNotAllowedAreRefusedByName(t *testing.T) {
 				t.Run(name+"/"+flag.Name, func(t *testing.T) {
 					line, variable := "node: --"+flag.Name+" ", "node: "+flag.Tag.Envs[0]
 					if !flag.Tag.Has(tagSecret) {
-						line += value + " "
-						variable += "=" + value
+						text := value
+						if strings.Contains(text, " ") {
+							text = strconv.Quote(text)
+						}
+						line += text + " "
+						variable += "=" + text
 					}
 					wantRefusal(t, line+"must ", name, "--"+flag.Name+"="+value)
 					t.Setenv(flag.Tag.Envs[0], value)

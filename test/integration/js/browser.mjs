@@ -17,7 +17,7 @@ const patience = 15_000;
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
-// freePort finds the first of three neighbouring ports that are free.
+// freePort finds the first of four neighbouring ports that are free: the balancer's and three nodes'.
 async function freePort() {
   for (;;) {
     const servers = [];
@@ -31,6 +31,7 @@ async function freePort() {
       const first = await listen(0);
       await listen(first + 1);
       await listen(first + 2);
+      await listen(first + 3);
       return first;
     } catch (err) {
       if (err.code !== "EADDRINUSE" && err.code !== "ERR_SOCKET_BAD_PORT") throw err;
@@ -47,7 +48,7 @@ async function startDemo(port) {
     said += chunk;
     if (said.includes("Ctrl-C")) break;
   }
-  assert.match(said, new RegExp(`node-3 +http://127.0.0.1:${port + 2}/`), "the demo names its pages");
+  assert.match(said, new RegExp(`node-3 +http://127.0.0.1:${port + 3}/`), "the demo names its pages");
   return demo;
 }
 
@@ -57,14 +58,14 @@ async function stopDemo(demo) {
   assert.equal(code, 0, "the demo ends with exit code 0");
 }
 
-async function open(browser, port, name, options = {}) {
+async function open(browser, port, name, options = {}, room = "lobby") {
   const context = await browser.newContext({ viewport: { width: 1100, height: 680 }, ...options });
   await context.addInitScript((n) => sessionStorage.setItem("name", n), name);
   const page = await context.newPage();
   page.setDefaultTimeout(patience);
   page.on("pageerror", (err) => assert.fail(`${name}'s page: ${err.message}`));
   page.on("console", (m) => m.text().includes("Content Security Policy") && assert.fail(`${name}'s page: ${m.text()}`));
-  await page.goto(`http://127.0.0.1:${port}/`);
+  await page.goto(`http://127.0.0.1:${port}/#${room}`);
   await page.waitForSelector('[data-state="connected"]');
   return page;
 }
@@ -111,10 +112,38 @@ async function portrait(browser, pages) {
   await canvas.close();
 }
 
-const port = await freePort();
-let demo = await startDemo(port);
+// nodeOf waits until a page shows its own person on a card, and returns that card's node.
+async function nodeOf(page) {
+  await page.locator(".node.current .people li", { hasText: "(you)" }).waitFor();
+  return page.getAttribute(".node.current", "data-node");
+}
+
+// chatsThroughTheBalancer opens one address in two tabs, which are then on two nodes.
+async function chatsThroughTheBalancer(browser, port) {
+  const tab = { viewport: { width: 590, height: 640 } };
+  const ada = await open(browser, port, "Ada", tab, "hallway");
+  const first = await nodeOf(ada);
+  const grace = await open(browser, port, "Grace", { ...tab, colorScheme: "dark" }, "hallway");
+  const second = await nodeOf(grace);
+  assert.notEqual(first, second, "two tabs are on two nodes");
+  await sees(ada, second, "Grace");
+  await sees(grace, first, "Ada");
+  await say(ada, `Hello from ${first}! Who else is here?`);
+  await hears(grace, `Hello from ${first}!`, first);
+  await say(grace, `Me, on ${second}. Redis brought me your words.`);
+  await hears(ada, `Me, on ${second}.`, second);
+  await hears(grace, `Me, on ${second}.`, second);
+  await portrait(browser, [ada, grace]);
+  await Promise.all([ada, grace].map((page) => page.context().close()));
+}
+
+const front = await freePort();
+const port = front + 1; // of the first node
+let demo = await startDemo(front);
 const browser = await chromium.launch({ executablePath: browserPath, args: flags });
 try {
+  await chatsThroughTheBalancer(browser, front);
+
   const tab = { viewport: { width: 590, height: 640 } };
   const ada = await open(browser, port, "Ada", tab);
   await picture(ada, "alone.png");
@@ -145,7 +174,6 @@ try {
   await hears(grace, "Always.", "node-1");
   for (const page of [ada, linus]) assert.equal(await overflow(page), 0, "nothing is wider than the screen");
   await picture(linus, "phone.png");
-  await portrait(browser, [ada, grace]);
 
   await say(linus, "<b>markup</b> is text");
   await hears(ada, "<b>markup</b> is text", "node-3");
@@ -163,7 +191,7 @@ try {
   await ada.locator(".lost").waitFor();
   assert.ok(await ada.isDisabled("#text"), "nothing can be sent while the connection is lost");
   await picture(ada, "lost.png");
-  demo = await startDemo(port);
+  demo = await startDemo(front);
   await ada.waitForSelector('[data-state="connected"]');
   await sees(ada, "node-1", "Ada");
   assert.equal(await ada.locator(".node").count(), 3, "a node that was started again is the same card");
