@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/roomcast/roomcast/internal/testutil/process"
@@ -99,10 +100,34 @@ func (m *member) launch() error {
 
 // kill ends a node as a crash does.
 func (f *fleet) kill(m *member) {
-	f.mu.Lock()
-	f.members = slices.DeleteFunc(f.members, func(other *member) bool { return other == m })
-	f.mu.Unlock()
+	f.forget(m)
 	m.process.Kill()
+}
+
+// tell tells a node to stop, as whoever deploys does, and sends it nobody any more. The
+// caller kills it in the end, whatever becomes of it.
+func (f *fleet) tell(m *member) {
+	f.forget(m)
+	m.process.Signal(syscall.SIGTERM)
+}
+
+func (f *fleet) forget(m *member) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.members = slices.DeleteFunc(f.members, func(other *member) bool { return other == m })
+}
+
+// stopped waits for the end of a node that was told to stop, and says whether it came
+// in time and with exit code 0.
+func (m *member) stopped(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	select {
+	case <-m.process.Ended():
+		return m.process.Err()
+	case <-ctx.Done():
+		return fmt.Errorf("faults: node %d does not stop: %w", m.config.Sender, context.Cause(ctx))
+	}
 }
 
 // close ends all nodes.

@@ -21,20 +21,14 @@ type load struct {
 	ended   time.Time
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	queues  map[*member]chan int
 }
 
-// startLoad starts the load with the nodes that live. choose returns the selection
-// of each message.
+// startLoad starts the load with the nodes that live, also those that come later.
+// choose returns the selection of each message.
 func startLoad(ctx context.Context, f *fleet, ledger *tally.Ledger, rate, size int, choose func() int) *load {
-	l := &load{ledger: ledger, begun: time.Now(), queues: make(map[*member]chan int)}
+	l := &load{ledger: ledger, begun: time.Now()}
 	ctx, l.stop = context.WithCancel(ctx)
-	for _, m := range f.living() {
-		queue := make(chan int, backlog)
-		l.queues[m] = queue
-		l.running.Go(func() { l.serve(ctx, f, m, queue, size) })
-	}
-	l.running.Go(func() { l.drive(ctx, f, rate, choose) })
+	l.running.Go(func() { l.drive(ctx, f, rate, size, choose) })
 	return l
 }
 
@@ -49,9 +43,10 @@ func mixed(rooms int) func() int {
 }
 
 // drive hands out orders at the rate.
-func (l *load) drive(ctx context.Context, f *fleet, rate int, choose func() int) {
+func (l *load) drive(ctx context.Context, f *fleet, rate, size int, choose func() int) {
+	queues := make(map[*member]chan int)
 	defer func() {
-		for _, queue := range l.queues {
+		for _, queue := range queues {
 			close(queue)
 		}
 	}()
@@ -63,8 +58,14 @@ func (l *load) drive(ctx context.Context, f *fleet, rate int, choose func() int)
 			return
 		case <-tick.C:
 		}
+		m := f.random()
+		if m != nil && queues[m] == nil {
+			queue := make(chan int, backlog)
+			queues[m] = queue
+			l.running.Go(func() { l.serve(ctx, f, m, queue, size) })
+		}
 		select {
-		case l.queues[f.random()] <- choose(): // a nil queue, of nobody, takes nothing
+		case queues[m] <- choose(): // a nil queue, of nobody, takes nothing
 		default:
 			l.ledger.Refuse()
 		}

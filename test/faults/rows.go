@@ -14,8 +14,6 @@ type row struct {
 	with []string
 	// short says that the row is part of the short run.
 	short bool
-	// later says why the row cannot be run at all, or nothing.
-	later string
 	run   func(ctx context.Context, s *stage) error
 }
 
@@ -24,9 +22,6 @@ var (
 	onAll     = adapters
 	onStreams = []string{"streams"}
 )
-
-// drain is what two rows are about.
-const drain = "applies once drain exists"
 
 // rows is the table.
 var rows = []row{
@@ -42,8 +37,8 @@ var rows = []row{
 	{name: "F5", title: "one node cut off from Redis, without a reset", with: onRedis, run: nodeIsCutOff},
 	{name: "F5", part: "for longer than the stream reaches", with: onStreams, run: nodeMissesTheLog},
 	{name: "F6", title: "node killed", with: onAll, short: true, run: nodeDies},
-	{name: "F7", title: "node told to stop", with: onAll, later: drain},
-	{name: "F8", title: "rolling restart", with: onRedis, later: drain},
+	{name: "F7", title: "node told to stop", with: onAll, short: true, run: nodeIsStopped},
+	{name: "F8", title: "rolling restart", with: onRedis, short: true, run: nodesAreReplaced},
 	{name: "F9", title: "a node's clients reconnect at once", with: onAll, short: true, run: clientsStorm},
 	{name: "F10", title: "a client that never reads", with: onAll, run: clientNeverReads},
 	{name: "F11", title: "clients vanish without closing", with: onAll, short: true, run: clientsVanish},
@@ -61,12 +56,8 @@ func (r row) columns(wanted []string) []string {
 
 // reasonAgainst says why the row is not run for an adapter, or nothing.
 func (r row) reasonAgainst(adapter string) string {
-	switch {
-	case !slices.Contains(r.with, adapter):
+	if !slices.Contains(r.with, adapter) {
 		return "nothing is promised for this adapter"
-	case r.later != "":
-		return r.later
-	default:
-		return ""
 	}
+	return ""
 }

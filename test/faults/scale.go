@@ -22,6 +22,8 @@ type scale struct {
 	// calm is the time before a fault, outage that during which Redis is away, and
 	// after what follows.
 	calm, outage, after time.Duration
+	// drain is the time over which a node that is told to stop lets its clients go.
+	drain time.Duration
 	// cut is for how long one node cannot reach Redis.
 	cut time.Duration
 	// heartbeat and heartbeatTimeout are the nodes' among each other.
@@ -43,6 +45,7 @@ var fullScale = scale{
 	clients: 300, rooms: 10,
 	rate: 100, size: 200,
 	calm: 5 * time.Second, outage: 5 * time.Second, after: 8 * time.Second,
+	drain:     10 * time.Second,
 	cut:       30 * time.Second,
 	heartbeat: 5 * time.Second, heartbeatTimeout: 10 * time.Second,
 	ping: 5 * time.Second, pingTimeout: 4 * time.Second,
@@ -59,6 +62,7 @@ var shortScale = scale{
 	clients:  60, rooms: 10,
 	rate: 100, size: 200,
 	calm: time.Second, outage: time.Second, after: 3 * time.Second,
+	drain:     2 * time.Second,
 	cut:       12 * time.Second,
 	heartbeat: 500 * time.Millisecond, heartbeatTimeout: time.Second,
 	ping: time.Second, pingTimeout: time.Second,

@@ -113,6 +113,7 @@ func (s *stage) place() node.Redis {
 func (s *stage) config() node.Config {
 	return node.Config{
 		Adapter: s.adapter, Redis: s.place(), Recovery: s.logged(), InterestRouting: s.scale.interest && !s.logged(),
+		Drain:             s.scale.drain,
 		HeartbeatInterval: s.scale.heartbeat, HeartbeatTimeout: s.scale.heartbeatTimeout,
 	}
 }

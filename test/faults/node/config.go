@@ -22,6 +22,8 @@ type Config struct {
 	WaitReplicas int
 	// PingInterval and PingTimeout are the server's; 0: its defaults.
 	PingInterval, PingTimeout time.Duration
+	// Drain is the time over which clients are let go when the node is told to stop.
+	Drain time.Duration
 	// HeartbeatInterval and HeartbeatTimeout are the server's; 0: its defaults.
 	HeartbeatInterval, HeartbeatTimeout time.Duration
 }

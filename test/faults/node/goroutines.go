@@ -2,10 +2,15 @@ package node
 
 import (
 	"bytes"
+	"fmt"
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// goroutineLimit is how long those that are ending may take for that.
+const goroutineLimit = time.Second
 
 // idleWorker is where a goroutine stands that the server keeps for the next
 // handler, up to a number of them.
@@ -28,4 +33,18 @@ func busyGoroutines() int {
 		}
 	}
 	return busy
+}
+
+// awaitGoroutines returns when no more than before are left, or says which are.
+func awaitGoroutines(before int) error {
+	tick := time.NewTicker(goroutineLimit / 100)
+	defer tick.Stop()
+	for deadline := time.Now().Add(goroutineLimit); busyGoroutines() > before; <-tick.C {
+		if time.Now().After(deadline) {
+			var left bytes.Buffer
+			_ = pprof.Lookup("goroutine").WriteTo(&left, 1) // a buffer takes everything
+			return fmt.Errorf("node: more goroutines than the %d at the start: %s", before, &left)
+		}
+	}
+	return nil
 }

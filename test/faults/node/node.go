@@ -19,8 +19,9 @@ import (
 	"github.com/roomcast/roomcast/test/faults/tally"
 )
 
-// stopLimit bounds the end of a node that is told to stop.
-const stopLimit = 15 * time.Second
+// stopLimit bounds the end of a node beyond its drain: with what the process itself
+// takes it is less than 5 s.
+const stopLimit = 4500 * time.Millisecond
 
 // node is a running node.
 type node struct {
@@ -33,26 +34,39 @@ type node struct {
 	number   int
 }
 
-// Run is the program: it serves until ctx ends or its input does, which is how it
-// notices that the bench has gone. It prints its Addresses as a line of JSON.
+// Run is the program: it serves until ctx ends, when it drains, or until its input does,
+// which is how it notices that the bench has gone. It prints its Addresses as a line of
+// JSON. It fails if it leaves a goroutine behind.
 func Run(ctx context.Context, arguments string, input io.Reader, output io.Writer) error {
 	var config Config
 	if err := json.Unmarshal([]byte(arguments), &config); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	go func() { // ends with the process
 		_, _ = io.Copy(io.Discard, input)
-		stop()
+		stop(errAlone)
 	}()
-	bus, shut, err := config.open()
+	before := busyGoroutines()
+	if err := config.run(ctx, output); err != nil {
+		return err
+	}
+	return awaitGoroutines(before)
+}
+
+// errAlone is why a node ends that the bench has left.
+var errAlone = errors.New("node: the bench has gone")
+
+// run makes the node and serves until ctx ends.
+func (c Config) run(ctx context.Context, output io.Writer) error {
+	bus, shut, err := c.open()
 	if err != nil {
 		return err
 	}
 	defer shut()
-	n := &node{config: config, bus: bus}
-	if n.server, err = server.New(config.options(bus)); err != nil {
+	n := &node{config: c, bus: bus}
+	if n.server, err = server.New(c.options(bus)); err != nil {
 		return err
 	}
 	n.main = n.server.Of("/")
@@ -138,9 +152,13 @@ func (n *node) serve(ctx context.Context, output io.Writer) error {
 		case <-ctx.Done():
 		}
 	}
-	limit, cancel := context.WithTimeout(context.Background(), stopLimit)
+	window := n.config.Drain
+	if errors.Is(context.Cause(ctx), errAlone) {
+		window = 0
+	}
+	limit, cancel := context.WithTimeout(context.Background(), window+stopLimit)
 	defer cancel()
-	err = errors.Join(err, n.server.Shutdown(limit), public.Shutdown(limit), private.Close())
+	err = errors.Join(err, n.server.Drain(limit, window), public.Shutdown(limit), private.Close())
 	serving.Wait()
 	return err
 }
