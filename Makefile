@@ -60,7 +60,7 @@ test: tools client lint
 	  $(GO) test -json -tags park_never ./internal/engine ./pkg/server || failed=1; \
 	  $(GO) test -C test/kubernetes -json -race -shuffle=on ./... || failed=1; \
 	  $(GO) test -json -run '^TestAllocations_' ./internal/... ./pkg/... || failed=1; \
-	  $(GO) test -json -race -shuffle=on -p 1 -tags integration ./test/... || failed=1; \
+	  $(GO) test -json -race -shuffle=on -p 1 -timeout 20m -tags integration ./test/... || failed=1; \
 	  exit $$failed; } | $(GO) run ./internal/testcount
 
 race:
@@ -68,7 +68,7 @@ race:
 	$(GO) test -C examples -race -shuffle=on -count=2 ./...
 
 integration: tools client
-	$(GO) test -race -shuffle=on -p 1 -tags integration ./test/...
+	$(GO) test -race -shuffle=on -p 1 -timeout 20m -tags integration ./test/...
 
 # Each target for FUZZTIME: the fuzzer takes one target of one package at a time.
 fuzz-short:
