@@ -22,8 +22,9 @@ function start() {
   const show = () => view.cluster(presence, socket.id);
 
   async function join() {
-    const reply = await socket.emitWithAck("join", { room, name });
-    if (reply?.error) return view.notice(reply.error.message);
+    const reply = await socket.emitWithAck("join", { room, name }).catch(() => null);
+    if (!reply) return; // the connection has gone; the next one joins again
+    if (reply.error) return view.notice(reply.error.message);
     sessionStorage.setItem("name", name);
     here = reply.node;
     presence.hear(reply);
@@ -100,8 +101,13 @@ function listen(socket, join, show) {
     const text = fields.text.value.trim();
     if (!text || !socket.connected) return;
     fields.text.value = "";
-    const reply = await socket.emitWithAck("message", { text });
-    if (reply?.error) view.notice(reply.error.message);
+    try {
+      const reply = await socket.emitWithAck("message", { text });
+      if (reply?.error) view.notice(reply.error.message);
+    } catch {
+      // The connection went before the answer came. If it was heard, it will be shown.
+      fields.text.value ||= text;
+    }
   });
 }
 
