@@ -83,6 +83,15 @@ var all = []polled{
 	gauge("sio_bus_subscriptions", "Channels of the backend that this node is subscribed to.", func(s *scrape, put emit) {
 		each(withZeros(s.stats.BusSubscriptions, []string{"channel", "pattern"}), put)
 	}, "kind"),
+	counter("sio_forwarded_total", "Requests for sessions of other nodes, by what became of them.", func(s *scrape, put emit) {
+		f := s.stats.Forwarding
+		each(map[string]uint64{"answered": f.Forwarded, "relayed": f.Relayed, "unreachable": f.Unreachable, "full": f.Full}, put)
+	}, "result"),
+	gauge("sio_relays", "WebSockets that this node passes on for other nodes.", func(s *scrape, put emit) { put(float64(s.stats.Forwarding.Relays)) }),
+	counter("sio_forward_admitted_total", "Requests that other nodes have sent to this one.", func(s *scrape, put emit) { put(float64(s.stats.Forwarding.Admitted)) }),
+	counter("sio_forward_refused_total", "Requests that claimed to come from another node and were not good.", func(s *scrape, put emit) {
+		each(withZeros(s.stats.Forwarding.Refused, forwardReasons), put)
+	}, "reason"),
 	gauge("sio_cluster_nodes", "Nodes that are known to live, this one included.", func(s *scrape, put emit) { put(float64(len(s.health.Nodes) + 1)) }),
 	gauge("sio_drain_remaining", "Sessions that are left on a node that takes no more; 0 on one that does.", func(s *scrape, put emit) {
 		put(float64(s.sessions()) * flag(!s.health.Ready))
@@ -99,6 +108,9 @@ var (
 
 // dropReasons are those of server.Health.BusDropped.
 var dropReasons = []string{"queue_full", "expired", "too_large", "malformed", "foreign", "unsigned", "refused"}
+
+// forwardReasons are those of server.Forwarding.Refused.
+var forwardReasons = []string{"malformed", "signature", "addressee", "time", "repeated"}
 
 // withZeros returns values with a zero for each label that is missing: a counter that begins
 // with its first event hides that event from rate().

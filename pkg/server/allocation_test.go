@@ -5,6 +5,7 @@
 package server_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/roomcast/roomcast/pkg/server"
@@ -27,6 +28,25 @@ func TestAllocations_NoneOfABroadcastPerReceiver(t *testing.T) {
 		if few > 8 || many > few+1 { // 7 without recovery, a parser and all else that may see an event, and a pool that was emptied
 			t.Errorf("a broadcast to %d sockets allocates %v times, to %d %v times", receivers.many, many, receivers.few, few)
 		}
+	}
+}
+
+// An observer costs a broadcast what it costs, however many get it.
+func TestAllocations_AnObserversDoNotDependOnReceivers(t *testing.T) {
+	seen := 0
+	o := &server.Observer{End: func(_ context.Context, o *server.Operation) { seen += o.Receivers }}
+	allocations := func(clients int) float64 {
+		s := observedAudience(t, o, clients, func(int) string { return "room" })
+		room := s.To("room")
+		return testing.AllocsPerRun(200, func() {
+			_ = room.Emit("msg", "text")
+			server.Drain(s)
+		})
+	}
+	few, many := allocations(10), allocations(1000)
+	t.Logf("allocations per broadcast: %v for 10 receivers, %v for 1,000", few, many)
+	if few > 12 || many > few+1 || seen == 0 {
+		t.Errorf("an observed broadcast to 1,000 sockets allocates %v times, to 10 %v times", many, few)
 	}
 }
 

@@ -100,6 +100,12 @@ func listen(s *server.Server, null syscall.RawConn, room string) {
 // audience runs a server with clients that are sinks in rooms.
 func audience(tb testing.TB, clients int, room func(i int) string) *server.Server {
 	tb.Helper()
+	return observedAudience(tb, nil, clients, room)
+}
+
+// observedAudience is audience with an observer.
+func observedAudience(tb testing.TB, o *server.Observer, clients int, room func(i int) string) *server.Server {
+	tb.Helper()
 	file, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		tb.Fatal(err)
@@ -108,7 +114,7 @@ func audience(tb testing.TB, clients int, room func(i int) string) *server.Serve
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, _ := start(tb, server.Options{})
+	s, _ := start(tb, server.Options{Observer: o})
 	joined := make(chan struct{}, clients)
 	server.On(s.Of("/"), "join", func(ctx context.Context, s *server.Socket, rooms []string) error {
 		err := s.Join(ctx, rooms...)

@@ -79,7 +79,7 @@ func names(spans *tracetest.SpanRecorder) (list []string) {
 func attribute(s sdk.ReadOnlySpan, key string) string {
 	for _, a := range s.Attributes() {
 		if string(a.Key) == key {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return ""

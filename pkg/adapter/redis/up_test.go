@@ -21,8 +21,15 @@ func TestJoin_AdapterIsUpWhenItReturns(t *testing.T) {
 				a := make(t, newClient(t, addr))
 				for _, topic := range []string{"members", "/"} {
 					join(t, a, topic, fmt.Sprint("node ", i))
-					if state := a.Status().State; state != adapter.Up {
-						t.Errorf("round %d: %v after %q was joined", i, state, topic)
+					status := a.Status()
+					if status.State != adapter.Up {
+						t.Errorf("round %d: %v after %q was joined", i, status.State, topic)
+					}
+					if r := status.RoundTrips; r.Count == 0 || r.Sum <= 0 || r.Within[len(r.Within)-1] != r.Count {
+						t.Errorf("round %d: the round trips are %+v after %q was joined", i, r, topic)
+					}
+					if n := a.(adapter.SubscriptionCounter).Subscriptions(); n["channel"]+n["pattern"] < 2 {
+						t.Errorf("round %d: subscribed to %v after %q was joined", i, n, topic)
 					}
 				}
 			}

@@ -39,6 +39,9 @@ func TestPulse_OnlyProbesOfThisConnectionCountOnceAndInOrder(t *testing.T) {
 		if d, taken := p.silence(); d != 0 || taken != 0 || !p.provenAt().Equal(sent) {
 			t.Errorf("silent for %v with %d taken, proven until %v before", d, taken, time.Since(p.provenAt()))
 		}
+		if d := p.roundTrip(); d != time.Second {
+			t.Errorf("the probe took %v, want 1s", d)
+		}
 		third := probe()
 		p.begin()
 		if counts(third) || !p.provenAt().Equal(sent) {
