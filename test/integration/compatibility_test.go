@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"context"
 	"fmt"
 	"testing"
 
@@ -47,7 +46,6 @@ type chapter struct {
 	name     string
 	parser   string           // "msgpack", or empty for the default
 	recovery *server.Recovery // nil: off
-	traced   bool             // what nodes send to each other says to which trace it belongs
 	features []feature
 }
 
@@ -57,19 +55,7 @@ func (c *chapter) options() server.Options {
 	if c.parser == "msgpack" {
 		options.Parser = msgpack.New()
 	}
-	if c.traced {
-		options.Observer = &server.Observer{Begin: trace}
-	}
 	return options
-}
-
-// trace has whatever a node sends belong to one trace.
-func trace(ctx context.Context, o *server.Operation) context.Context {
-	switch o.Kind {
-	case server.OperationEmit, server.OperationCall, server.OperationRequest:
-		o.Trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	}
-	return ctx
 }
 
 // reference has the same options for servers of the reference with an adapter of a
@@ -86,7 +72,7 @@ func (c *chapter) reference(k kind, redisAddr string) referenceOptions {
 }
 
 var chapters = []chapter{
-	{name: "stories", traced: true, features: []feature{
+	{name: "stories", features: []feature{
 		{"events with any number of arguments", []string{"severalArguments"}},
 		{"acknowledgements in both directions, timeouts", []string{"acknowledgements", "timeouts"}},
 		{"binary in events and acknowledgements", []string{"binary"}},

@@ -29,6 +29,22 @@ func broadcastTo(rooms ...string) *adapter.Message {
 		Packet: packet.Packet{Type: packet.Event, Data: []byte(`["e"]`)}, Rooms: rooms}}
 }
 
+func TestSharded_BroadcastsCarryNoTrace(t *testing.T) {
+	plain, traced := broadcastTo("r"), broadcastTo("r")
+	traced.Broadcast.Trace = "00-1"
+	var bodies [2]string
+	for i, m := range []*adapter.Message{plain, traced} {
+		o := newOutgoing()
+		if err := shardedLink(ShardedOptions{}, "/a").write(o, m); err != nil {
+			t.Fatal(err)
+		}
+		bodies[i] = string(o.Body)
+	}
+	if bodies[0] != bodies[1] || traced.Broadcast.Trace != "00-1" {
+		t.Errorf("with a trace %q is sent, without %q; the message's trace is %q", bodies[1], bodies[0], traced.Broadcast.Trace)
+	}
+}
+
 func TestSharded_BroadcastsTravelOnTheChannelOfTheirMode(t *testing.T) {
 	const common, room, own, tag = "socket.io#/a#", "socket.io#/a#r#", "socket.io#/a#" + someID + "#", "socket.io-roomcast-ids#/a#AAAA#"
 	modes := map[string]ShardedOptions{
