@@ -55,7 +55,7 @@ func (s *stage) judgeAsked(asked node.Asked, start, killed time.Time) {
 	answering := s.scale.clients - s.scale.clients/stageNodes
 	s.holds(asked.Error != "", "error %q", asked.Error)
 	s.holds(asked.Answers == answering, "answers %d of %d", asked.Answers, answering)
-	s.atMost("ended after the kill within", asked.Took-killed.Sub(start), s.scale.heartbeatTimeout)
+	s.atMost("ended after the kill within", asked.Took-killed.Sub(start), s.scale.heartbeatTimeout+s.scale.late)
 }
 
 // leakLimit is how soon what a call had started is gone.

@@ -134,7 +134,7 @@ func (s *stage) judgeFetches(fetches <-chan []fetch, killed time.Time) {
 	if s.adapter == "memory" {
 		return
 	}
-	evicted := killed.Add(s.scale.heartbeatTimeout)
+	evicted := killed.Add(s.scale.heartbeatTimeout + s.scale.late)
 	var last, slowest time.Duration
 	for _, one := range calls {
 		took := one.ended.Sub(one.begun)
@@ -145,7 +145,7 @@ func (s *stage) judgeFetches(fetches <-chan []fetch, killed time.Time) {
 			last = max(last, one.ended.Sub(killed))
 		}
 	}
-	s.atMost("fetchSockets answered after the kill within", last, s.scale.heartbeatTimeout)
+	s.atMost("fetchSockets answered after the kill within", last, s.scale.heartbeatTimeout+s.scale.late)
 	s.atMost("slowest afterwards", slowest, normalLimit)
 }
 

@@ -28,6 +28,8 @@ type scale struct {
 	cut time.Duration
 	// heartbeat and heartbeatTimeout are the nodes' among each other.
 	heartbeat, heartbeatTimeout time.Duration
+	// late is what a busy machine may add until a dead node is given up.
+	late time.Duration
 	// ping and pingTimeout are the nodes' towards clients in the row that waits for
 	// them.
 	ping, pingTimeout time.Duration
@@ -54,7 +56,8 @@ var fullScale = scale{
 }
 
 // shortScale asks the same questions with fewer clients and in less time. Limits
-// that depend on the heartbeats move with them, and proportions are only printed;
+// that depend on the heartbeats move with them, with room for a busy machine, and
+// proportions are only printed;
 // all other limits are those of fullScale.
 var shortScale = scale{
 	name:     "short",
@@ -64,7 +67,7 @@ var shortScale = scale{
 	calm: time.Second, outage: time.Second, after: 3 * time.Second,
 	drain:     2 * time.Second,
 	cut:       12 * time.Second,
-	heartbeat: 500 * time.Millisecond, heartbeatTimeout: time.Second,
+	heartbeat: 500 * time.Millisecond, heartbeatTimeout: time.Second, late: time.Second,
 	ping: time.Second, pingTimeout: time.Second,
 	storm: 500,
 	flood: 10 * time.Second, runs: 1,
