@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,11 +24,20 @@ var errNoRelay = errors.New("the answer is an upgrade that cannot be one")
 
 var busyBuffers = sync.Pool{New: func() any { return new([busySize]byte) }}
 
-// relay passes on the bytes of a WebSocket between its client and its session's owner.
-type relay struct {
+// Relay passes on the bytes of a WebSocket between its client and its session's owner. It
+// is safe for concurrent use.
+type Relay struct {
 	client  net.Conn
 	owner   io.ReadWriteCloser
 	timeout time.Duration // of a write to the client
+	ended   atomic.Bool
+}
+
+// Relays returns those that there are at the moment.
+func (r *Router) Relays() []*Relay {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.relays))
 }
 
 // startRelay lets a client's connection become the WebSocket that its owner has accepted.
@@ -38,7 +50,7 @@ func (r *Router) startRelay(w http.ResponseWriter, answer *http.Response) error 
 	if err != nil {
 		return errors.Join(err, owner.Close())
 	}
-	l := &relay{client: client, owner: owner, timeout: r.options.WriteTimeout}
+	l := &Relay{client: client, owner: owner, timeout: r.options.WriteTimeout}
 	early := make([]byte, buffered.Reader.Buffered())
 	_, _ = io.ReadFull(buffered.Reader, early) // it is there already
 	var head bytes.Buffer
@@ -46,7 +58,7 @@ func (r *Router) startRelay(w http.ResponseWriter, answer *http.Response) error 
 	_ = answer.Header.Write(&head) // a buffer takes everything
 	head.WriteString("\r\n")
 	if !r.add(l) {
-		l.close()
+		l.Close()
 		return nil // the connection is not HTTP's any more
 	}
 	r.work.Go(func() {
@@ -57,7 +69,7 @@ func (r *Router) startRelay(w http.ResponseWriter, answer *http.Response) error 
 }
 
 // add registers a relay, unless the router is closing.
-func (r *Router) add(l *relay) bool {
+func (r *Router) add(l *Relay) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closing {
@@ -68,7 +80,7 @@ func (r *Router) add(l *relay) bool {
 	return true
 }
 
-func (r *Router) remove(l *relay) {
+func (r *Router) remove(l *Relay) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.relays, l)
@@ -76,8 +88,8 @@ func (r *Router) remove(l *relay) {
 
 // run passes bytes on until one side has ended, and then ends the other. head goes to
 // the client first, early to the owner.
-func (l *relay) run(head, early []byte) {
-	defer l.close()
+func (l *Relay) run(head, early []byte) {
+	defer l.Close()
 	if l.toClient(head) != nil {
 		return
 	}
@@ -87,26 +99,30 @@ func (l *relay) run(head, early []byte) {
 	var up sync.WaitGroup
 	up.Go(func() {
 		pump(l.client.Read, l.toOwner)
-		l.close()
+		l.Close()
 	})
 	pump(l.owner.Read, l.toClient)
-	l.close()
+	l.Close()
 	up.Wait()
 }
 
-func (l *relay) toClient(data []byte) error {
+func (l *Relay) toClient(data []byte) error {
 	_ = l.client.SetWriteDeadline(time.Now().Add(l.timeout)) // where it fails the write does
 	_, err := l.client.Write(data)
 	return err
 }
 
-func (l *relay) toOwner(data []byte) error {
+func (l *Relay) toOwner(data []byte) error {
 	_, err := l.owner.Write(data)
 	return err
 }
 
-// close ends both sides. It may be called at any time, and more than once.
-func (l *relay) close() {
+// Ended says whether either side has gone, or Close was called.
+func (l *Relay) Ended() bool { return l.ended.Load() }
+
+// Close ends both sides. It does not wait, and may be called at any time and more than once.
+func (l *Relay) Close() {
+	l.ended.Store(true)
 	_ = l.client.Close() // what was not written is lost with the connection
 	_ = l.owner.Close()
 }

@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,14 +80,14 @@ type Router struct {
 	closer    sync.WaitGroup // those that wait for work
 
 	mu       sync.Mutex
-	relays   map[*relay]struct{}
+	relays   map[*Relay]struct{}
 	upgrades int // requests that may become relays
 	closing  bool
 }
 
 // New returns a Router that lives until Close. The end of ctx does not end it.
 func New(ctx context.Context, s *Signer, o Options) *Router {
-	r := &Router{signer: s, options: o, relays: make(map[*relay]struct{})}
+	r := &Router{signer: s, options: o, relays: make(map[*Relay]struct{})}
 	r.life, r.end = context.WithCancel(context.WithoutCancel(ctx))
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
@@ -164,11 +162,10 @@ func (r *Router) leave(upgrade bool) {
 func (r *Router) Close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closing = true
-	relays := slices.Collect(maps.Keys(r.relays))
 	r.mu.Unlock()
 	r.end()
-	for _, l := range relays {
-		l.close()
+	for _, l := range r.Relays() {
+		l.Close()
 	}
 	done := make(chan struct{})
 	r.closer.Go(func() {

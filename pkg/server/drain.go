@@ -48,10 +48,18 @@ type drain struct {
 // begin says whether the caller is the first, who has to do it.
 func (d *drain) begin() bool { return d.begun.CompareAndSwap(false, true) }
 
-// guest is a client with the moment of its turn.
+// guest is who is let go, with the moment of its turn.
 type guest struct {
-	*connection
+	visitor
 	turn time.Duration // since the drain began
+}
+
+// visitor is a client of this node, or one of another node's that reaches it through this
+// one.
+type visitor interface {
+	gone() bool
+	busy() bool
+	letGo(DisconnectReason)
 }
 
 // empty lets all clients go over window. It returns early when ctx ends or the server
@@ -63,7 +71,7 @@ func (s *Server) empty(ctx context.Context, window time.Duration) {
 		return
 	}
 	var leaving activity
-	begun, guests := time.Now(), turnsOver(window, s.connections())
+	begun, guests := time.Now(), turnsOver(window, s.visitors())
 	if len(guests) > 0 {
 		s.log.Info("server drains", "clients", len(guests), "window", window.String())
 	}
@@ -99,13 +107,27 @@ func (s *Server) empty(ctx context.Context, window time.Duration) {
 
 // turnsOver gives each client a random moment of its own share of window, in random
 // order: the number of those whose turn has come is in proportion to the time, to one.
-func turnsOver(window time.Duration, clients []*connection) []guest {
+func turnsOver(window time.Duration, clients []visitor) []guest {
 	guests := make([]guest, len(clients))
 	share := float64(window) / float64(max(1, len(clients)))
 	for i, place := range rand.Perm(len(clients)) {
 		guests[place] = guest{clients[i], time.Duration((float64(place) + rand.Float64()) * share)}
 	}
 	return guests
+}
+
+// visitors returns all that a drain lets go.
+func (s *Server) visitors() []visitor {
+	var all []visitor
+	for _, c := range s.connections() {
+		all = append(all, c)
+	}
+	if s.router != nil {
+		for _, l := range s.router.Relays() {
+			all = append(all, relayed{l})
+		}
+	}
+	return all
 }
 
 // connections returns all clients.

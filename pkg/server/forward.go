@@ -140,3 +140,13 @@ func (s *Server) forwarding() Forwarding {
 	}
 	return Forwarding(s.router.Stats())
 }
+
+// relayed is a client of another node's whose WebSocket passes through this one. Its
+// owner sees that it has gone, and lets it recover elsewhere.
+type relayed struct{ *router.Relay }
+
+func (r relayed) gone() bool { return r.Ended() }
+
+func (r relayed) busy() bool { return false } // its owner alone knows
+
+func (r relayed) letGo(DisconnectReason) { r.Close() }

@@ -337,6 +337,34 @@ func TestForward_ShutdownEndsWhatIsDoneForOthers(t *testing.T) {
 	})
 }
 
+func TestForward_DrainEndsRelaysOneAfterTheOther(t *testing.T) {
+	inForwardingBubble(t, 2, server.Options{}, func(t *testing.T, f *forwarders) {
+		const relays, window = 10, 10 * time.Second
+		ended := make(chan time.Duration, relays)
+		began := time.Now()
+		for range relays {
+			_, id := f.open("a")
+			conn := f.upgrade("b", id)
+			go func() {
+				for err := error(nil); err == nil; {
+					_, _, err = conn.ReadMessage()
+				}
+				ended <- time.Since(began)
+			}()
+		}
+		synctest.Wait()
+		if err := f.nodes["b"].Drain(t.Context(), window); err != nil {
+			t.Fatal(err)
+		}
+		for i := range relays {
+			share := window / relays
+			if at := <-ended; at < time.Duration(i)*share || at > time.Duration(i+1)*share+100*time.Millisecond {
+				t.Errorf("relay %d ended after %v, its share is the one from %v on", i, at, time.Duration(i)*share)
+			}
+		}
+	})
+}
+
 func TestForward_OtherSecretsAndNoSecretAreRefusedAndSaySo(t *testing.T) {
 	for name, tt := range map[string]struct {
 		other func(*server.Options)
