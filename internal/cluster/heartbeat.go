@@ -177,10 +177,10 @@ func (n *Node) trusts(m *adapter.Message) bool {
 	if m.Heartbeat.Address == "" || n.options.Trusts == nil {
 		return false
 	}
-	trusted := n.options.Trusts(m.From, m.Heartbeat)
-	if !trusted {
-		n.options.Logger.Warn("cluster: a member's address is not signed as this node would: the nodes differ in their secret, or in their clocks by half a minute",
-			"member", fmt.Sprintf("%.256q", string(m.From)), "address", fmt.Sprintf("%.256q", m.Heartbeat.Address))
+	trusted, err := n.options.Trusts(m.From, m.Heartbeat)
+	if err != nil {
+		n.options.Logger.Warn("cluster: a member's address is not believed", "member", fmt.Sprintf("%.256q", string(m.From)),
+			"address", fmt.Sprintf("%.256q", m.Heartbeat.Address), "error", err)
 	}
 	return trusted
 }

@@ -29,9 +29,10 @@ type Options struct {
 	// Announce adds to a heartbeat of this node where it is reached. It is called without a
 	// lock, one call at a time. Nil: it is not reached.
 	Announce func(self adapter.NodeID, h *adapter.Heartbeat)
-	// Trusts says whether the address in a member's heartbeat is really that member's. It
-	// is called without a lock, one call at a time. Nil: none is.
-	Trusts func(member adapter.NodeID, h *adapter.Heartbeat) bool
+	// Trusts says whether the address in a member's heartbeat is really that member's, and
+	// fails for one that cannot be. It is called without a lock, one call at a time. Nil:
+	// none is trusted.
+	Trusts func(member adapter.NodeID, h *adapter.Heartbeat) (bool, error)
 	// Application is the program that the node runs, which the other nodes hear. A
 	// member with another one is warned of. Empty: it says nothing, and warns of none.
 	Application string

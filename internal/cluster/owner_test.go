@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,7 +18,12 @@ func reached(t *testing.T, hub *memory.Adapter, address string) *Node {
 	return startWith(t, Options{
 		Adapter:  hub,
 		Announce: func(_ adapter.NodeID, h *adapter.Heartbeat) { h.Address, h.Proof = address, []byte("good") },
-		Trusts:   func(_ adapter.NodeID, h *adapter.Heartbeat) bool { return string(h.Proof) == "good" },
+		Trusts: func(_ adapter.NodeID, h *adapter.Heartbeat) (bool, error) {
+			if string(h.Proof) != "good" {
+				return false, errors.New("bad")
+			}
+			return true, nil
+		},
 	})
 }
 

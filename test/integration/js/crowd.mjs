@@ -36,11 +36,13 @@ class Client {
   node = "";
   heard = new Set();
   #before = false;
+  #settled; // of the present session: that it has upgraded, or will not
 
   constructor(number) {
     this.number = number;
     this.room = `room ${Math.floor(number / perRoom)}`;
     this.socket = io(url, { forceNew: true, ...(transports === "default" ? {} : { transports: transports.split(",") }) });
+    this.socket.io.on("open", () => this.#watch()); // before the upgrade begins, which may end before "connect"
     this.socket.on("connect", () => this.#sit());
     this.socket.on("connect_error", (err) => failed("connect", err));
     this.socket.on("disconnect", (reason, details) => {
@@ -63,11 +65,9 @@ class Client {
     }
   }
 
-  // upgraded waits until the transport is WebSocket, if it is to be.
-  #upgraded() {
+  #watch() {
     const engine = this.socket.io.engine;
-    if (transports === "polling" || engine.transport.name === "websocket") return undefined;
-    return new Promise((resolve) => {
+    this.#settled = new Promise((resolve) => {
       engine.once("upgrade", resolve);
       engine.once("close", resolve);
       engine.once("upgradeError", (err) => {
@@ -75,6 +75,12 @@ class Client {
         resolve();
       });
     });
+  }
+
+  // upgraded waits until the transport is WebSocket, if it is to be.
+  #upgraded() {
+    if (transports === "polling" || this.transport === "websocket") return undefined;
+    return this.#settled;
   }
 
   get transport() {
