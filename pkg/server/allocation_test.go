@@ -43,10 +43,10 @@ func TestAllocations_AnObserversDoNotDependOnReceivers(t *testing.T) {
 			server.Drain(s)
 		})
 	}
-	few, many := allocations(10), allocations(1000)
-	t.Logf("allocations per broadcast: %v for 10 receivers, %v for 1,000", few, many)
-	if few > 12 || many > few+1 || seen == 0 {
-		t.Errorf("an observed broadcast to 1,000 sockets allocates %v times, to 10 %v times", many, few)
+	few, many := allocations(100), allocations(1000)
+	t.Logf("allocations per broadcast: %v for 100 receivers, %v for 1,000", few, many)
+	if few > 9 || many > few+1 || seen == 0 { // one more than without
+		t.Errorf("an observed broadcast to 1,000 sockets allocates %v times, to 100 %v times", many, few)
 	}
 }
 
