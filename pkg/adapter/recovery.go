@@ -55,7 +55,8 @@ type RecoveryLink interface {
 	// Missed yields the broadcasts that follow offset in the log, in order, until
 	// the log's end at the time it is reached, which may be ahead of what this link
 	// has delivered. An error ends it; ErrNoOffset means that some of them are no
-	// longer kept.
+	// longer kept. Many may read the log at a time, and what is yielded is theirs all: it
+	// must not be changed, also not the message itself.
 	Missed(ctx context.Context, offset string) iter.Seq2[*Message, error]
 	// Start returns the offset behind which the deliveries of this link begin: the
 	// log's end when it joined, which need not be that of a broadcast of its topic. It

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/roomcast/roomcast/internal/engine"
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -41,7 +42,7 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 	if err := s.claim(ctx, c.record); err != nil {
 		return err
 	}
-	s.recovery.until, s.recovery.passed = c.offset, make(chan struct{})
+	s.recovery.until, s.recovery.passed = strings.Clone(c.offset), make(chan struct{})
 	if !s.register() {
 		s.keepRecord(c.record)
 		return errGone

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -117,7 +118,7 @@ type recovery struct {
 // begin notes from where on the socket receives. The caller holds delivering.
 func (s *Socket) begin() {
 	n, r := s.namespace, s.recovery
-	r.delivered = n.position()
+	r.delivered = strings.Clone(n.position()) // which may be a part of much that the adapter has read
 	switch {
 	case !r.recovered:
 		r.since = r.delivered
@@ -182,6 +183,7 @@ func (s *Socket) restore() *catchUp {
 	s.recovery.incarnation = rand.Text()[:16]
 	s.identify(&adapter.Record{SocketID: s.id, PrivateID: newPrivateID()}, false)
 	who := s.recovery.comesBack
+	s.recovery.comesBack = credentials{} // of no use any more
 	if who.privateID == "" || who.offset == "" {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -228,6 +229,30 @@ func newestOffset(t testing.TB, link adapter.RecoveryLink) (offset string) {
 		offset = m.Offset
 	}
 	return offset
+}
+
+// A crowd that comes back must not cost a copy of the log for each client.
+func TestStreams_AllWhoReadTheLogFromMemoryGetTheSameMessages(t *testing.T) {
+	n, link := joinKept(t, newStreams(t, redisserver.Start(t).Addr()), "/", "a")
+	for _, text := range []string{"first", "second", "third"} { // when one is heard, the one before is in memory
+		n.emit(t, text)
+		n.expect(t, text)
+	}
+	var offset string
+	read := func() *adapter.Message {
+		for m, err := range link.Missed(t.Context(), cmp.Or(offset, link.Start())) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m
+		}
+		t.Fatal("nothing was missed")
+		return nil
+	}
+	offset = read().Offset
+	if one, other := read(), read(); one != other || one.Offset == offset {
+		t.Errorf("read %+v and %+v, want the same message behind %s", one, other, offset)
+	}
 }
 
 // What a Node.js server has kept of a client is good in any namespace.

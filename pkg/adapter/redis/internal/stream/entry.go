@@ -19,14 +19,18 @@ type Entry struct {
 	// the Value that it had, as a rule: it does not when it had to wait for very long.
 	Value any
 
-	memo *atomic.Value // nil unless the entry is in the tail
+	memo *memo // nil unless the entry is in the tail
 }
 
+// memo holds what Remember was given.
+type memo = atomic.Pointer[any]
+
 // Remember keeps what a reader has made of the entry for those who read it again from
-// memory. What is kept is shared, so nobody may change it. The values of a log are of one type.
+// memory, until nobody has read there for a while. What is kept is shared, so nobody may
+// change it.
 func (e *Entry) Remember(v any) {
 	if e.memo != nil {
-		e.memo.Store(v)
+		e.memo.Store(&v)
 	}
 }
 
@@ -35,7 +39,10 @@ func (e *Entry) Remembered() any {
 	if e.memo == nil {
 		return nil
 	}
-	return e.memo.Load()
+	if v := e.memo.Load(); v != nil {
+		return *v
+	}
+	return nil
 }
 
 // Names of fields.

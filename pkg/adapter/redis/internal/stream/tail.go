@@ -4,17 +4,23 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // maxTailBytes bounds what a tail takes in memory.
 const maxTailBytes = 16 << 20
+
+// memoAge is how long what readers have made of entries is remembered after the last of
+// them: they come in crowds, and it takes more memory than the entries.
+const memoAge = 5 * time.Second
 
 // tail keeps the newest entries that the reader has read, so that a thousand clients who
 // come back in one moment do not each have Redis read the log.
 type tail struct {
 	maxLen int64
 
-	kept atomic.Bool // somebody wants it
+	kept atomic.Bool  // somebody wants it
+	read atomic.Int64 // when somebody last read, in Unix ns; 0: nothing is remembered
 
 	mu      sync.RWMutex
 	begun   bool
@@ -39,7 +45,7 @@ func (e *Entry) compact() *Entry {
 	}
 	return &Entry{
 		ID: cut(len(e.ID)), UID: cut(len(e.UID)), Topic: cut(len(e.Topic)), Type: cut(len(e.Type)), Data: cut(len(e.Data)), Own: cut(len(e.Own)),
-		memo: new(atomic.Value),
+		memo: new(memo),
 	}
 }
 
@@ -69,6 +75,18 @@ func (t *tail) extend(from, last id, entries []tailEntry) {
 		gone++
 	}
 	t.entries = t.entries[gone:]
+	t.forget()
+}
+
+// forget gives up what is remembered if nobody has read for a while. The caller holds mu.
+func (t *tail) forget() {
+	read := t.read.Load()
+	if read == 0 || time.Since(time.Unix(0, read)) < memoAge || !t.read.CompareAndSwap(read, 0) {
+		return
+	}
+	for _, e := range t.entries {
+		e.memo.Store(nil)
+	}
 }
 
 // cut forgets everything: the log is not what it was.
@@ -108,6 +126,8 @@ func (t *tail) since(at id, topic string) (entries []*Entry, end id, ok bool) {
 	if !ok {
 		return nil, id{}, false
 	}
+	t.read.Store(time.Now().UnixNano())
+	entries = make([]*Entry, 0, len(t.entries)-i)
 	for _, e := range t.entries[i:] {
 		if e.Topic == topic {
 			entries = append(entries, e.Entry)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // tailed returns entries of the topics "a" and "b" in turn, one for each number.
@@ -88,6 +90,38 @@ func TestEntry_IsRememberedInTheTailOnly(t *testing.T) {
 	if other.Remembered() != nil {
 		t.Error("an entry that nobody reads again remembers")
 	}
+}
+
+func TestTail_ForgetsWhatReadersMadeOfItsEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tl := &tail{maxLen: 100}
+		tl.extend(id{ms: 1}, id{ms: 2}, tailed(2))
+		read := func() *Entry {
+			t.Helper()
+			entries, _, ok := tl.since(id{ms: 1}, "a")
+			if !ok || len(entries) != 1 {
+				t.Fatal("the entry is not there")
+			}
+			return entries[0]
+		}
+		remembered := func(want any) {
+			t.Helper()
+			tl.extend(tl.end, id{ms: tl.end.ms + 1}, nil)
+			if got := tl.entries[0].Remembered(); got != want {
+				t.Errorf("%v is remembered, want %v", got, want)
+			}
+		}
+		read().Remember("decoded")
+		time.Sleep(memoAge - 1)
+		remembered("decoded")
+		read() // begins the wait anew
+		time.Sleep(memoAge - 1)
+		remembered("decoded")
+		time.Sleep(time.Nanosecond)
+		remembered(nil)
+		read().Remember("decoded again")
+		remembered("decoded again")
+	})
 }
 
 func TestLog_ReadsWhatItsReaderHasHadFromMemory(t *testing.T) {
