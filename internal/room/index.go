@@ -110,6 +110,19 @@ func (x *Index[M]) Len() int {
 	return n
 }
 
+// Sizes calls visit with the name of each room, its number of members and one of them, in
+// no order. visit must not call x.
+func (x *Index[M]) Sizes(visit func(room string, size int, one M)) {
+	for i := range x.shards {
+		s := &x.shards[i]
+		s.mu.RLock()
+		for name, r := range s.rooms {
+			visit(name, len(r.list), r.list[0])
+		}
+		s.mu.RUnlock()
+	}
+}
+
 // Names returns the names of all rooms, in no order.
 func (x *Index[M]) Names() []string {
 	names := make([]string, 0, x.Len())

@@ -3,6 +3,9 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/roomcast/roomcast/internal/engine"
@@ -39,6 +42,18 @@ func (s *Server) Of(name string) *Namespace {
 	}
 	<-n.ready
 	return n
+}
+
+// Namespaces returns the namespaces that this node has at the moment, sorted by name:
+// those of Of, and those that patterns were asked for. Patterns themselves are not among
+// them. It waits for none to join the adapter, unlike Of.
+func (s *Server) Namespaces() []*Namespace {
+	s.mu.RLock()
+	all := slices.Collect(maps.Values(s.namespaces))
+	s.mu.RUnlock()
+	all = slices.DeleteFunc(all, func(n *Namespace) bool { return !n.isReady() })
+	slices.SortFunc(all, func(a, b *Namespace) int { return strings.Compare(a.name, b.name) })
+	return all
 }
 
 // patternOf returns the pattern that accepts name for the program itself, or nil.
