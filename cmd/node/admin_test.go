@@ -78,3 +78,25 @@ func TestHealth_FindsTheListenerFromThisMachine(t *testing.T) {
 		}
 	}
 }
+
+func TestServe_EndsWithExitCode0WhenDrainedFromItsAdminListener(t *testing.T) {
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	t.Setenv("ROOMCAST_ADMIN_TOKEN", "the test's own token")
+	s := startServe(t, "--admin-listen", "127.0.0.1:0")
+	act := `{"kind":"drain","node":"` + s.banner["node"].(string) + `"}`
+	request, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+s.banner["admin"].(string)+"/actions", strings.NewReader(act))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer the test's own token")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	s.logs.until(t, "stopped")
+	s.wg.Wait()
+	if response.StatusCode != http.StatusOK || s.code != exitOK {
+		t.Errorf("status %d, exit code %d; want 200 and 0", response.StatusCode, s.code)
+	}
+}

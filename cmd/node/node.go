@@ -31,6 +31,7 @@ type node struct {
 	path     string
 	server   *server.Server
 	metrics  *metrics.Metrics
+	events   *admin.Events
 	bus      *bus
 	admin    *admin.Admin // nil without an admin listener
 	log      *slog.Logger
@@ -44,14 +45,15 @@ type node struct {
 func newNode(name string, l net.Listener, f *serverFlags, b *bus, log *slog.Logger) (*node, error) {
 	options := f.options(log)
 	m := metrics.New(metrics.Options{Events: chatEvents})
-	options.Adapter, options.Observer = b.adapter, m.Observer()
+	events := &admin.Events{}
+	options.Adapter, options.Observer = b.adapter, server.JoinObservers(m.Observer(), events.Observer())
 	s, err := server.New(options)
 	if err != nil {
 		return nil, errors.Join(err, l.Close(), b.close())
 	}
 	m.Attach(s)
 	return &node{
-		name: name, listener: l, path: f.Endpoint.Path, server: s, metrics: m, bus: b, log: log,
+		name: name, listener: l, path: f.Endpoint.Path, server: s, metrics: m, events: events, bus: b, log: log,
 	}, nil
 }
 

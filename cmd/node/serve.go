@@ -96,14 +96,17 @@ func (c *serveCommand) Run(p *program) error {
 	return err
 }
 
+// errDrained ends a node that was told to at its admin listener.
+var errDrained = errors.New("drained by its admin listener")
+
 // waitFor waits for the end of ctx. Its cause is an error unless the program was
 // told to stop.
 func waitFor(ctx, program context.Context) error {
 	<-ctx.Done()
-	if program.Err() != nil {
-		return nil
+	if cause := context.Cause(ctx); program.Err() == nil && !errors.Is(cause, errDrained) {
+		return cause
 	}
-	return context.Cause(ctx)
+	return nil
 }
 
 func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, error) {
@@ -124,7 +127,7 @@ func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, e
 	if err != nil {
 		return nil, err
 	}
-	if err = c.Admin.open(n); err == nil {
+	if err = c.Admin.open(n, func() { fail(errDrained) }); err == nil {
 		err = n.start([]pageNode{{Name: n.name}}, fail)
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/roomcast/roomcast/pkg/server"
 )
@@ -30,6 +31,11 @@ type Options struct {
 	Token string
 	// Metrics answers /metrics. Nil: there is no such page.
 	Metrics http.Handler
+	// Events counts the node's events for the cluster page. Nil: they are not counted.
+	Events *Events
+	// Drain begins to drain the node and to end it, and returns at once. Nil: that is no
+	// action.
+	Drain func()
 	// Logger gets the log, every action and every wrong credential among it. Nil:
 	// slog.Default().
 	Logger *slog.Logger
@@ -44,8 +50,13 @@ type Admin struct {
 	http     http.Server
 	serving  sync.WaitGroup
 
-	mu  sync.Mutex
-	err error // why serving ended by itself
+	started time.Time
+	topic   *server.Namespace
+	own     recent[nodeReport]
+
+	mu      sync.Mutex
+	err     error    // why serving ended by itself
+	inquiry *inquiry // the newest; nil before the first
 }
 
 // Start serves on l, which it takes over. It fails, with l closed, for a Token that
@@ -60,7 +71,8 @@ func Start(l net.Listener, o Options) (*Admin, error) {
 	if o.Name == "" {
 		o.Name = o.Server.NodeID()
 	}
-	a := &Admin{options: o, log: o.Logger, addr: l.Addr(), loopback: isLoopback(l.Addr())}
+	a := &Admin{options: o, log: o.Logger, addr: l.Addr(), loopback: isLoopback(l.Addr()), started: time.Now()}
+	a.joinCluster()
 	a.http = http.Server{Handler: a.handler(), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)}
 	server.ConfigureHTTP(&a.http)
 	a.serving.Go(func() {
@@ -96,10 +108,14 @@ func (a *Admin) handler() http.Handler {
 	mux.HandleFunc("GET /livez", a.live)
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.HandleFunc("GET /debug/nodes", a.nodes)
+	mux.HandleFunc("GET /debug/sockets", a.listSockets)
+	mux.HandleFunc("POST /actions", a.act)
+	mux.HandleFunc("POST /credential", a.checkCredential)
 	if a.options.Metrics != nil {
 		mux.Handle("GET /metrics", a.options.Metrics)
 	}
 	a.profiles(mux)
+	a.page(mux)
 	// Browsers say which site a request comes from; what changes something is refused
 	// to all but our own.
 	return a.guard(http.NewCrossOriginProtection().Handler(mux))

@@ -87,15 +87,3 @@ func TestReady_StaysSoWhileTheBusIsDegraded(t *testing.T) {
 		t.Errorf("got %d %+v, want 200, ready and a degraded bus", status, said)
 	}
 }
-
-func TestNodes_SaysWhatTheNodeKnows(t *testing.T) {
-	r := start(t, true, Options{Name: "kitchen"})
-	status, text, _ := r.ask("GET", "/debug/nodes", "")
-	var said nodeReport
-	if err := json.Unmarshal([]byte(text), &said); err != nil || status != http.StatusOK {
-		t.Fatalf("got %d %q: %v", status, text, err)
-	}
-	if said.ID != r.server.NodeID() || said.Name != "kitchen" || !said.Ready || said.Bus.State != "up" || said.Others == nil {
-		t.Errorf("got %+v", said)
-	}
-}
