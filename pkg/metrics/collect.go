@@ -93,9 +93,7 @@ var all = []polled{
 		each(withZeros(s.stats.Forwarding.Refused, forwardReasons), put)
 	}, "reason"),
 	gauge("sio_cluster_nodes", "Nodes that are known to live, this one included.", func(s *scrape, put emit) { put(float64(len(s.health.Nodes) + 1)) }),
-	gauge("sio_drain_remaining", "Sessions that are left on a node that takes no more; 0 on one that does.", func(s *scrape, put emit) {
-		put(float64(s.sessions()) * flag(!s.health.Ready))
-	}),
+	gauge("sio_drain_remaining", "Clients that a drain has not yet let go; 0 while none runs.", func(s *scrape, put emit) { put(float64(s.stats.Draining)) }),
 	gauge("sio_build_info", "1; the labels say what runs.", func(_ *scrape, put emit) { put(1, version(), runtime.Version(), "5") }, "version", "go", "protocol"),
 }
 

@@ -22,10 +22,11 @@ const (
 
 // Proxy forwards TCP connections to one address. It is safe for concurrent use.
 type Proxy struct {
-	addr   string // set once, by the first listen
-	target string
-	pumps  sync.WaitGroup
-	failed func(error) // hears of an error of Resume; nil outside of tests
+	addr    string // set once, by the first listen
+	target  string
+	pumps   sync.WaitGroup
+	release func()      // gives the port back
+	failed  func(error) // hears of an error of Resume; nil outside of tests
 
 	mu       sync.Mutex
 	changed  *sync.Cond // of held, and of a link's end
@@ -56,7 +57,13 @@ func Start(t testing.TB, target string) *Proxy {
 func Launch(target string) (*Proxy, error) {
 	p := &Proxy{target: target, links: make(map[*link]struct{})}
 	p.changed = sync.NewCond(&p.mu)
-	if err := p.listen("127.0.0.1:0"); err != nil {
+	addr, release, err := reserve()
+	if err != nil {
+		return nil, err
+	}
+	p.release = sync.OnceFunc(release)
+	if err := p.listen(addr); err != nil {
+		p.release()
 		return nil, err
 	}
 	p.addr = p.listener.Addr().String()
@@ -67,6 +74,7 @@ func Launch(target string) (*Proxy, error) {
 func (p *Proxy) Close() {
 	p.Refuse()
 	p.pumps.Wait()
+	p.release()
 }
 
 // Addr returns the proxy's address, as host:port.
@@ -116,8 +124,8 @@ func (p *Proxy) Reset() {
 	p.changed.Broadcast()
 }
 
-// Resume ends Refuse and Hold; what was held passes. It fails when somebody else
-// listens on the proxy's port meanwhile.
+// Resume ends Refuse and Hold; what was held passes. It fails when the proxy cannot listen
+// again.
 func (p *Proxy) Resume() error {
 	p.mu.Lock()
 	p.held = 0
