@@ -304,6 +304,7 @@ func TestForward_NodeThatSaidGoodbyeIsNotCalled(t *testing.T) {
 		time.Sleep(time.Second)
 		query, _ := f.open("gone")
 		stop()
+		synctest.Wait()         // the other node has heard of it
 		delete(f.nodes, "gone") // a call would fail the test
 		f.want("a", "GET", query, "", http.StatusBadRequest, sessionUnknown)
 	})
