@@ -18,7 +18,7 @@ func TestChat_AnnouncesItsPeopleNowAndThen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, err := newNode("node-1", network, flags, &bus{}, log)
+		n, err := newNode("node-1", network, flags, &bus{}, nil, log)
 		if err != nil {
 			t.Fatal(err)
 		}

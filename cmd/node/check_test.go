@@ -40,7 +40,8 @@ func TestCheck_ShowsNoSecret(t *testing.T) {
 		{"--redis-cluster", "redis://user:se-cret@127.0.0.1:1?addr=127.0.0.1:2"},
 		{"--redis-sentinel", "redis://user:se-cret@127.0.0.1:1?master_name=mine&password=se-cret"},
 	} {
-		out := checkedOutput(t, append(args, "--admin-listen", "127.0.0.1:0", "--admin-token", "se-cret-se-cret-se-cret")...)
+		out := checkedOutput(t, append(args, "--admin-listen", "127.0.0.1:0", "--admin-token", "se-cret-se-cret-se-cret",
+			"--admin-ui-username", "operator", "--admin-ui-password", "se-cret-se-cret-se-cret")...)
 		if strings.Contains(out, "cret") || strings.Count(out, hidden) < 3 || !strings.Contains(out, "127.0.0.1:1") {
 			t.Errorf("%q: want the address, and asterisks for what is secret:\n%s", args, out)
 		}

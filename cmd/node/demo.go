@@ -152,7 +152,7 @@ func (c *demoCommand) newNode(p *program, i int, flags *busFlags, secret string)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	return newNode(name, listener, server, b, log)
+	return newNode(name, listener, server, b, nil, log)
 }
 
 // banner says where to look.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/roomcast/roomcast/internal/admin"
+	"github.com/roomcast/roomcast/pkg/adminui"
 	"github.com/roomcast/roomcast/pkg/metrics"
 	"github.com/roomcast/roomcast/pkg/server"
 )
@@ -34,6 +35,7 @@ type node struct {
 	events   *admin.Events
 	bus      *bus
 	admin    *admin.Admin // nil without an admin listener
+	ui       *adminui.UI  // nil unless the official admin UI may connect
 	log      *slog.Logger
 
 	http    *http.Server
@@ -41,19 +43,23 @@ type node struct {
 	running sync.WaitGroup
 }
 
-// newNode makes a node on a listener, which it takes over.
-func newNode(name string, l net.Listener, f *serverFlags, b *bus, log *slog.Logger) (*node, error) {
+// newNode makes a node on a listener, which it takes over. ui may be nil.
+func newNode(name string, l net.Listener, f *serverFlags, b *bus, ui *adminui.UI, log *slog.Logger) (*node, error) {
 	options := f.options(log)
 	m := metrics.New(metrics.Options{Events: chatEvents})
 	events := &admin.Events{}
-	options.Adapter, options.Observer = b.adapter, server.JoinObservers(m.Observer(), events.Observer())
+	observers := []*server.Observer{m.Observer(), events.Observer()}
+	if ui != nil {
+		observers = append(observers, ui.Observer())
+	}
+	options.Adapter, options.Observer = b.adapter, server.JoinObservers(observers...)
 	s, err := server.New(options)
 	if err != nil {
 		return nil, errors.Join(err, l.Close(), b.close())
 	}
 	m.Attach(s)
 	return &node{
-		name: name, listener: l, path: f.Endpoint.Path, server: s, metrics: m, events: events, bus: b, log: log,
+		name: name, listener: l, path: f.Endpoint.Path, server: s, metrics: m, events: events, ui: ui, bus: b, log: log,
 	}, nil
 }
 
@@ -78,6 +84,10 @@ func (n *node) start(nodes []pageNode, fail context.CancelCauseFunc) error {
 	n.end = end
 	c := mountChat(n.server.Of("/"), n.name, n.log)
 	n.running.Go(func() { c.run(ctx) })
+	if n.ui != nil {
+		n.ui.Attach(n.server)
+		n.running.Go(func() { n.ui.Run(ctx) })
+	}
 	n.running.Go(func() {
 		if err := n.http.Serve(n.listener); !errors.Is(err, http.ErrServerClosed) {
 			fail(fmt.Errorf("serve: %w", err))

@@ -43,14 +43,20 @@ var withoutFlag = map[string]string{
 // withoutOption are the flags that set no option, each with what it does instead, which
 // has a test of its own.
 var withoutOption = map[string]string{
-	"listen":         "the listener",
-	"tls-cert":       "the listener",
-	"tls-key":        "the listener",
-	"path":           "where the server is mounted",
-	"drain":          "how the node stops",
-	"check":          "it starts nothing",
-	"admin-listen":   "the admin listener",
-	"admin-token":    "the admin listener",
+	"listen":       "the listener",
+	"tls-cert":     "the listener",
+	"tls-key":      "the listener",
+	"path":         "where the server is mounted",
+	"drain":        "how the node stops",
+	"check":        "it starts nothing",
+	"admin-listen": "the admin listener",
+	"admin-token":  "the admin listener",
+
+	"admin-ui-username":    "the official admin UI",
+	"admin-ui-password":    "the official admin UI",
+	"admin-ui-read-only":   "the official admin UI",
+	"admin-ui-development": "the official admin UI",
+
 	"adapter":        "which adapter is made",
 	"redis":          "the client",
 	"redis-cluster":  "the client",

@@ -15,12 +15,13 @@ import (
 
 // serveCommand runs one node.
 type serveCommand struct {
-	Check  bool        `help:"Only check the settings: print them without secrets, with where each is from, and whether Redis answers. Exit code 0, or 2 if something is not allowed."`
-	Listen listenFlags `embed:"" group:"Listening"`
-	Admin  adminFlags  `embed:"" prefix:"admin-" group:"Admin"`
-	Bus    busFlags    `embed:""`
-	Server serverFlags `embed:""`
-	Log    logFlags    `embed:"" prefix:"log-" group:"Logging"`
+	Check  bool         `help:"Only check the settings: print them without secrets, with where each is from, and whether Redis answers. Exit code 0, or 2 if something is not allowed."`
+	Listen listenFlags  `embed:"" group:"Listening"`
+	Admin  adminFlags   `embed:"" prefix:"admin-" group:"Admin"`
+	UI     adminUIFlags `embed:"" prefix:"admin-ui-" group:"Admin"`
+	Bus    busFlags     `embed:""`
+	Server serverFlags  `embed:""`
+	Log    logFlags     `embed:"" prefix:"log-" group:"Logging"`
 
 	Drain time.Duration `default:"10s" min:"0s" group:"Listening" help:"How long a node that is told to stop takes to let its clients go, one after the other, so that they come back to other nodes; it ends within 5 s more. 0 is at once."`
 }
@@ -123,7 +124,11 @@ func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, e
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	n, err := newNode(hostAndPort(listener), listener, &c.Server, b, p.log)
+	ui, err := c.UI.open(p.log)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close(), b.close())
+	}
+	n, err := newNode(hostAndPort(listener), listener, &c.Server, b, ui, p.log)
 	if err != nil {
 		return nil, err
 	}

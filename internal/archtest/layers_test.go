@@ -69,6 +69,7 @@ var places = map[string]place{
 	"pkg/server": {api, map[string]string{modJSON: "arguments are JSON"}},
 
 	"internal/admin": {around, nil},
+	"pkg/adminui":    {around, nil},
 	"pkg/metrics":    {around, map[string]string{modProm: "metrics are for Prometheus"}},
 	"pkg/tracing":    {around, map[string]string{modOtel: "spans are OpenTelemetry's"}},
 

@@ -14,6 +14,8 @@ import (
 
 func TestClusterPage_InABrowser(t *testing.T) { look(t, "admin.mjs") }
 
+func TestOfficialAdminUI_ShowsACluster(t *testing.T) { look(t, "adminui.mjs") }
+
 // look runs a script that looks at a cluster of the built program on a Redis of its own.
 func look(t *testing.T, script string) {
 	t.Helper()

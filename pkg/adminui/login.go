@@ -1,0 +1,72 @@
+package adminui
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"time"
+
+	"github.com/roomcast/roomcast/pkg/server"
+)
+
+// sessionLife is how long a page can come back without the password.
+const sessionLife = 24 * time.Hour
+
+// credentials are what a page connects with: a name and a password, or the id of a session
+// that it was given for them.
+type credentials struct {
+	Username  string `json:"username"`
+	Password  string `json:"password"`
+	SessionID string `json:"sessionId"`
+}
+
+// authenticate lets in who has the password or a session.
+func (u *UI) authenticate(_ context.Context, s *server.Socket) error {
+	var c credentials
+	if err := s.Handshake().DecodeAuth(&c); err == nil {
+		if u.isSession(c.SessionID, time.Now()) || u.isLogin(c) {
+			return nil
+		}
+	}
+	u.log.Warn("admin UI: login refused", "client", s.Handshake().RemoteAddr)
+	return &server.ConnectError{Message: "invalid credentials"}
+}
+
+// isLogin compares in a time that does not depend on where the texts differ.
+func (u *UI) isLogin(c credentials) bool {
+	hash := func(text string) []byte {
+		sum := sha256.Sum256([]byte(text))
+		return sum[:]
+	}
+	name := subtle.ConstantTimeCompare(hash(c.Username), hash(u.options.Username))
+	password := subtle.ConstantTimeCompare(hash(c.Password), hash(u.options.Password))
+	return name&password == 1
+}
+
+// newSession returns the id of a session. It holds its end and a signature with a key that
+// all nodes have, so that any node knows it and none has to keep it.
+func (u *UI) newSession(now time.Time) string {
+	end := binary.BigEndian.AppendUint64(nil, uint64(now.Add(sessionLife).Unix()))
+	return base64.RawURLEncoding.EncodeToString(append(end, u.sign(end)...))
+}
+
+func (u *UI) isSession(id string, now time.Time) bool {
+	raw, err := base64.RawURLEncoding.DecodeString(id)
+	if err != nil || len(raw) != 8+sha256.Size {
+		return false
+	}
+	end := raw[:8]
+	return hmac.Equal(raw[8:], u.sign(end)) && now.Unix() < int64(binary.BigEndian.Uint64(end))
+}
+
+// sign returns the signature of a session's end.
+func (u *UI) sign(end []byte) []byte {
+	key := sha256.Sum256([]byte(u.options.Username + "\x00" + u.options.Password))
+	mac := hmac.New(sha256.New, key[:])
+	mac.Write([]byte("session of the admin UI until "))
+	mac.Write(end)
+	return mac.Sum(nil)
+}
