@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/roomcast/roomcast/internal/loglimit"
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
@@ -35,7 +36,8 @@ type Options struct {
 	// ServerID tells nodes apart; nodes with the same one look like one. Default: host name,
 	// process id and the end of the node's id.
 	ServerID string
-	// Logger gets the log, every action and every refused login among it. Nil: slog.Default().
+	// Logger gets the log, every action and at most ten refused logins a second among it.
+	// Nil: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -43,6 +45,7 @@ type Options struct {
 type UI struct {
 	options Options
 	log     *slog.Logger
+	refused *slog.Logger // of logins, which clients can make as many of as they like
 	events  counter
 	started time.Time
 
@@ -66,6 +69,7 @@ func New(o Options) (*UI, error) {
 		o.Logger = slog.Default()
 	}
 	u := &UI{options: o, log: o.Logger, started: time.Now(), looks: make(chan look)}
+	u.refused = slog.New(loglimit.New(o.Logger.Handler(), refusalsLogged))
 	if o.Development {
 		u.feed = newFeed()
 	}

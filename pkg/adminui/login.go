@@ -23,6 +23,9 @@ type credentials struct {
 	SessionID string `json:"sessionId"`
 }
 
+// refusalsLogged is how many refused logins are logged in a second.
+const refusalsLogged = 10
+
 // authenticate lets in who has the password or a session.
 func (u *UI) authenticate(_ context.Context, s *server.Socket) error {
 	var c credentials
@@ -31,7 +34,7 @@ func (u *UI) authenticate(_ context.Context, s *server.Socket) error {
 			return nil
 		}
 	}
-	u.log.Warn("admin UI: login refused", "client", s.Handshake().RemoteAddr)
+	u.refused.Warn("admin UI: login refused", "client", s.Handshake().RemoteAddr)
 	return &server.ConnectError{Message: "invalid credentials"}
 }
 

@@ -56,8 +56,11 @@ func awaitMembers(t testing.TB, nodes []*node) {
 	t.Helper()
 	for _, n := range nodes {
 		eventually(t, "all nodes to know each other", func() bool {
-			var report struct{ Others []string }
-			return n.asks("/debug/nodes", &report) == http.StatusOK && len(report.Others) == len(nodes)-1
+			var report struct {
+				Nodes  []struct{ ID string }
+				Silent []string
+			}
+			return n.asks("/debug/nodes", &report) == http.StatusOK && len(report.Nodes) == len(nodes) && len(report.Silent) == 0
 		})
 	}
 }
