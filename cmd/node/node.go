@@ -23,6 +23,9 @@ const (
 	// requestTimeout bounds what requests may take that are left then, of pages or of
 	// clients that have not yet said what they want.
 	requestTimeout = 500 * time.Millisecond
+	// forwardTimeout bounds what requests for other nodes' sessions may take that this node
+	// has when it stops listening.
+	forwardTimeout = 1500 * time.Millisecond
 )
 
 // node is one running server: its listener, its HTTP server and its chat.
@@ -52,15 +55,16 @@ func newNode(name string, l net.Listener, f *serverFlags, b *bus, ui *adminui.UI
 	if ui != nil {
 		observers = append(observers, ui.Observer())
 	}
+	n := &node{name: name, listener: l, path: f.Endpoint.Path, metrics: m, events: events, ui: ui, bus: b, log: log}
 	options.Adapter, options.Observer = b.adapter, server.JoinObservers(observers...)
+	options.Drained = func(ctx context.Context) { _ = n.closeWeb(ctx, forwardTimeout) } // what is left then is cut off, and stop says so
 	s, err := server.New(options)
 	if err != nil {
 		return nil, errors.Join(err, l.Close(), b.close())
 	}
+	n.server = s
 	m.Attach(s)
-	return &node{
-		name: name, listener: l, path: f.Endpoint.Path, server: s, metrics: m, events: events, ui: ui, bus: b, log: log,
-	}, nil
+	return n, nil
 }
 
 // port is where the node listens.
@@ -105,7 +109,7 @@ func (n *node) stop(window time.Duration) error {
 	if n.http == nil {
 		return errors.Join(err, n.listener.Close(), n.stopAdmin(ctx), n.bus.close())
 	}
-	if slow := n.closeWeb(ctx); slow != nil {
+	if slow := n.closeWeb(ctx, requestTimeout); slow != nil {
 		n.log.Warn("requests were cut off", "error", slow)
 		err = errors.Join(err, n.http.Close())
 	}
@@ -114,9 +118,12 @@ func (n *node) stop(window time.Duration) error {
 	return errors.Join(err, n.stopAdmin(ctx), n.bus.close())
 }
 
-// closeWeb ends the public listener.
-func (n *node) closeWeb(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+// closeWeb ends the public listener, and waits for the requests that it has brought.
+func (n *node) closeWeb(ctx context.Context, timeout time.Duration) error {
+	if n.http == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return n.http.Shutdown(ctx)
 }

@@ -22,6 +22,7 @@ var withoutFlag = map[string]string{
 	"server.Options.Adapter":           "made of --adapter and what belongs to it",
 	"server.Options.Logger":            "made of --log-format and --log-level",
 	"server.Options.AllowRequest":      "a function",
+	"server.Options.Drained":           "a function",
 	"server.Options.InitialHeaders":    "a function",
 	"server.Options.Headers":           "a function",
 	"server.Options.GenerateID":        "a function",

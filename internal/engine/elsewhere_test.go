@@ -57,8 +57,9 @@ func TestElsewhere_ErrorIsTheRefusal(t *testing.T) {
 		body   string
 		reason string
 	}{
-		"any":  {errors.New("the owner is gone"), http.StatusBadRequest, unknownSession, reasonSession},
-		"full": {fmt.Errorf("%w: here", ErrFull), http.StatusServiceUnavailable, messageUnavailable, reasonConnections},
+		"any":     {errors.New("the owner is gone"), http.StatusBadRequest, unknownSession, reasonSession},
+		"full":    {fmt.Errorf("%w: here", ErrFull), http.StatusServiceUnavailable, messageUnavailable, reasonConnections},
+		"closing": {fmt.Errorf("%w: here", ErrClosing), http.StatusServiceUnavailable, messageUnavailable, reasonClosing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var told []Refusal

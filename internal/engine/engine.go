@@ -19,6 +19,9 @@ var errPanic = errors.New("engine: panic")
 // ErrFull is what Options.Elsewhere returns when there is no room for another connection.
 var ErrFull = errors.New("engine: no room for another connection")
 
+// ErrClosing is what Options.Elsewhere returns when the node is about to end.
+var ErrClosing = errors.New("engine: closing")
+
 // Engine is an http.Handler that serves Engine.IO requests, whatever their path.
 // It is safe for concurrent use.
 type Engine struct {
@@ -159,6 +162,8 @@ func (e *Engine) lookElsewhere(w http.ResponseWriter, r *http.Request, id string
 		return nil
 	case errors.Is(err, ErrFull):
 		return refuseConnections
+	case errors.Is(err, ErrClosing):
+		return refuseClosing
 	default:
 		return absentSession(err)
 	}

@@ -115,7 +115,7 @@ type Options struct {
 	// Elsewhere is asked about a request that names a session which is not here, before
 	// anything else is done with it. It returns nil when it has answered, or taken the
 	// connection over. With an error the request is refused: with status 503 if that is
-	// ErrFull, else with code 1. It is called concurrently, may block, and may panic with
+	// ErrFull or ErrClosing, else with code 1. It is called concurrently, may block, and may panic with
 	// http.ErrAbortHandler. Default nil: such requests are refused.
 	Elsewhere func(w http.ResponseWriter, r *http.Request, id string) error
 	// Tag returns the 24-bit number that ends the ids of the default NewID.

@@ -22,13 +22,16 @@ const drainTick = 50 * time.Millisecond
 // ServerShutdown and their recovery records are saved before the transport closes; no
 // DISCONNECT packet is sent, since it would keep clients away.
 //
-// Then, or as soon as no client is left, or when ctx ends, Drain does what Shutdown
-// does, and returns what that returns. A window of zero or less is Shutdown. ctx should
+// Then, or as soon as no client is left, or when ctx ends, Drain calls Options.Drained,
+// does what Shutdown does, and returns what that returns. A window of zero or less is Shutdown. ctx should
 // last some 5 s longer than window. While one Drain runs another waits for it, its own
 // window being of no account; a Shutdown ends both.
 func (s *Server) Drain(ctx context.Context, window time.Duration) error {
 	if s.drain.begin() {
 		s.tasks.await(func() { s.empty(ctx, window) })
+		if drained := s.options.Drained; drained != nil {
+			s.tell("Drained", func() { drained(ctx) })
+		}
 		close(s.drain.over)
 	}
 	select {

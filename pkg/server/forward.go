@@ -127,8 +127,11 @@ func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request, id string) er
 		return fmt.Errorf("server: the session is on node %s, which has no address", owner.ID)
 	}
 	err := s.router.Forward(w, r, router.Owner{ID: owner.ID, Address: owner.Address})
-	if errors.Is(err, router.ErrFull) {
+	switch {
+	case errors.Is(err, router.ErrFull):
 		return fmt.Errorf("%w: %w", engine.ErrFull, err)
+	case errors.Is(err, router.ErrClosed): // of the session it says nothing
+		return fmt.Errorf("%w: %w", engine.ErrClosing, err)
 	}
 	return err
 }

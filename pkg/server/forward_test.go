@@ -338,6 +338,41 @@ func TestForward_ShutdownEndsWhatIsDoneForOthers(t *testing.T) {
 	})
 }
 
+// Who stops listening when Drain says so cuts nobody off: what comes until then is
+// forwarded, and what is under way is answered.
+func TestForward_GoesOnUntilADrainedNodeHasStoppedListening(t *testing.T) {
+	hub := memory.New()
+	inForwardingBubble(t, 1, server.Options{Adapter: hub}, func(t *testing.T, f *forwarders) {
+		polled := make(chan string, 1)
+		var query string
+		drained := func(ctx context.Context) {
+			go func() {
+				_, answer := f.do("b", "GET", query, "")
+				polled <- answer
+			}()
+			synctest.Wait()
+			f.want("b", "POST", query, "40", http.StatusOK, "ok")
+			if err := f.nodes["b"].web.Shutdown(ctx); err != nil {
+				t.Error(err)
+			}
+			panic("of the program's")
+		}
+		defer f.start("b", server.Options{Adapter: hub, Advertise: "http://b", ClusterSecret: clusterSecret, Drained: drained})()
+		time.Sleep(time.Second)
+		query, _ = f.open("a")
+		if err := f.nodes["b"].Drain(t.Context(), time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if answer := <-polled; !strings.HasPrefix(answer, `40{"sid":`) {
+			t.Errorf("the poll under way got %q", answer)
+		}
+		if n := f.nodes["b"].Stats().Panics; n != 1 {
+			t.Errorf("%d panics are counted, want 1", n)
+		}
+		f.want("a", "POST", query, "3", http.StatusOK, "ok")
+	})
+}
+
 func TestForward_DrainEndsRelaysOneAfterTheOther(t *testing.T) {
 	inForwardingBubble(t, 2, server.Options{}, func(t *testing.T, f *forwarders) {
 		const relays, window = 10, 10 * time.Second

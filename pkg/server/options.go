@@ -226,6 +226,12 @@ type Options struct {
 	// if it was not by intent. Default: the path of the program's main package, as far as
 	// the build tells.
 	Application string
+	// Drained is called once by Drain when all clients have been let go, before the server
+	// shuts down: the moment to stop listening. Requests for other nodes' sessions are
+	// forwarded until it returns, and none that comes later is cut off. It is to return when
+	// those under way have ended, as http.Server.Shutdown does, and when its context ends,
+	// which is that of Drain. Nil: Drain shuts down at once.
+	Drained func(context.Context)
 	// Observer is told of what happens to the node. Nil: nobody is.
 	Observer *Observer
 
