@@ -252,10 +252,15 @@ func TestFault_IdleWriterIsReadyAfterAnOutage(t *testing.T) {
 	a.listen()
 	a.append("0")
 	a.await(1)
-	server.Restart()
-	eventually(t, "noticing", func() bool { return !a.part.isUp() })
-	eventually(t, "coming back", a.part.isUp)
+	eventually(t, "being up", a.part.isUp)
 	var before int
+	a.part.look(func() { before = a.part.changes })
+	server.Restart()
+	eventually(t, "noticing", func() (noticed bool) { // it may be over by now
+		a.part.look(func() { noticed = a.part.changes > before })
+		return noticed
+	})
+	eventually(t, "coming back", a.part.isUp)
 	a.part.look(func() { before = a.part.changes })
 	a.append("1")
 	a.await(2)
