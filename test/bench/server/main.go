@@ -1,17 +1,21 @@
 // Command server is what a load generator measures: three handlers (join a room,
-// publish to a room, echo) on one node, with the adapter that is asked for.
+// publish to a room, echo) on one node, with the adapter that is asked for. It says
+// {"url"} on the standard output when it listens.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	_ "net/http/pprof" // on --pprof's own listener only
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -27,7 +31,10 @@ func main() {
 	kind := flag.String("adapter", "memory", "memory, pubsub, sharded or streams")
 	url := flag.String("redis", "", "URL of the Redis server, for all but memory")
 	interest := flag.Bool("interest-routing", false, "a room's messages visit only the nodes that have it; for pubsub and sharded")
-	park := flag.Duration("park-after", 0, "how long a connection is quiet before it is parked; 0: the default; negative: never")
+	var options server.Options
+	flag.DurationVar(&options.ParkAfter, "park-after", 0, "how long a connection is quiet before it is parked; 0: the default; negative: never")
+	flag.DurationVar(&options.ReleaseMemoryAfter, "release-after", 5*time.Second, "when memory goes back to the system after many clients have come or gone")
+	namespaces := flag.Int("namespaces", 0, "further namespaces with the same handlers: /0, /1 and so on")
 	profile := flag.String("pprof", "", "address of a listener for profiles; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -36,32 +43,43 @@ func main() {
 		go func() { log.Println(http.ListenAndServe(*profile, nil)) }()
 	}
 	bus := busOptions{kind: *kind, url: *url, interest: *interest}
-	if err := run(ctx, *listen, bus, *park); err != nil {
+	if err := run(ctx, *listen, bus, options, *namespaces); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, listen string, options busOptions, park time.Duration) error {
-	bus, closeBus, err := options.open()
+func run(ctx context.Context, listen string, bus busOptions, options server.Options, namespaces int) error {
+	opened, closeBus, err := bus.open()
 	if err != nil {
 		return err
 	}
 	defer closeBus()
-	srv, err := server.New(server.Options{Adapter: bus, ParkAfter: park, ReleaseMemoryAfter: 5 * time.Second})
+	options.Adapter = opened
+	srv, err := server.New(options)
 	if err != nil {
 		return err
 	}
 	register(srv.Of("/"))
+	for i := range namespaces {
+		register(srv.Of("/" + strconv.Itoa(i)))
+	}
 
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return errors.Join(err, srv.Shutdown(ctx))
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", srv)
-	web := &http.Server{Addr: listen, Handler: mux}
+	web := &http.Server{Handler: mux}
 	server.ConfigureHTTP(web)
 	failed := make(chan error, 1)
-	go func() { failed <- web.ListenAndServe() }()
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
+	go func() { failed <- web.Serve(listener) }()
+	err = json.NewEncoder(os.Stdout).Encode(map[string]string{"url": "http://" + listener.Addr().String()})
+	if err == nil {
+		select {
+		case err = <-failed:
+		case <-ctx.Done():
+		}
 	}
 	limit, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
