@@ -3,6 +3,7 @@
 #   make demo         three nodes and a chat page; needs nothing but Go
 #   make test         all checks and all tests; installs what is missing where it may
 #   make faults       breaks Redis, nodes and networks under load, and writes docs/faults.md
+#   make growth       measures how costs grow, beside Node.js, and draws docs/performance
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
@@ -15,7 +16,7 @@ FUZZTIME ?= 10s
 BENCHTIME ?= 1s
 BENCHCOUNT ?= 1
 
-.PHONY: build demo test fmt lint race fuzz-short integration bench faults tools client
+.PHONY: build demo test fmt lint race fuzz-short integration bench faults growth tools client
 
 build: client ## bin/node
 	$(GO) build -trimpath -o bin/node ./cmd/node
@@ -46,12 +47,14 @@ lint: fmt
 	cd examples && $(GO) tool -modfile=../go.mod staticcheck ./...
 	$(GO) vet -C test/kubernetes ./...
 	cd test/kubernetes && $(GO) tool -modfile=../../go.mod staticcheck ./...
+	$(GO) vet -C test/growth ./...
+	cd test/growth && $(GO) tool -modfile=../../go.mod staticcheck ./...
 
 # The house rules of internal/archtest and the seeds of all fuzz targets are
 # among the tests. Allocations can only be counted without the race detector.
 # The server is tested with its connections parked at once, and never, as well.
 # The examples are a module of their own, and so are the tests of the Kubernetes
-# manifests. One summary counts them all.
+# manifests and the program that draws growth. One summary counts them all.
 test: tools client lint
 	@{ failed=0; \
 	  $(GO) test -json -race -shuffle=on ./... || failed=1; \
@@ -59,6 +62,7 @@ test: tools client lint
 	  $(GO) test -json -race -tags park_at_once ./internal/engine ./pkg/server || failed=1; \
 	  $(GO) test -json -tags park_never ./internal/engine ./pkg/server || failed=1; \
 	  $(GO) test -C test/kubernetes -json -race -shuffle=on ./... || failed=1; \
+	  $(GO) test -C test/growth -json -race -shuffle=on ./... || failed=1; \
 	  $(GO) test -json -run '^TestAllocations_' ./internal/... ./pkg/... || failed=1; \
 	  $(GO) test -json -race -shuffle=on -p 1 -timeout 20m -tags integration ./test/... || failed=1; \
 	  exit $$failed; } | $(GO) run ./internal/testcount
@@ -86,3 +90,9 @@ bench:
 # --adapter streams and --short, which is what the tests run.
 faults:
 	$(GO) run ./test/faults --write docs/faults.md $(ARGS)
+
+# Twenty minutes on a quiet machine, with Go, Node.js, npm and redis-server. ARGS takes
+# --only rooms,nodes for some curves, and --rounds 0 to draw what was measured before.
+growth:
+	@if [ ! -d $(JS)/node_modules/socket.io ]; then npm ci --prefix $(JS) --loglevel=error; fi
+	$(GO) run -C test/growth . $(ARGS)
