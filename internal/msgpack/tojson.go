@@ -20,8 +20,8 @@ import (
 // array of type and binary. Integers keep all their digits, invalid UTF-8
 // becomes U+FFFD.
 func (r *Reader) AppendJSON(dst []byte, attachments [][]byte) ([]byte, [][]byte, error) {
-	w := jsonWriter{reader: r, dst: dst, attachments: attachments}
-	if err := w.value(0); err != nil {
+	w := jsonWriter{reader: *r, dst: dst, attachments: attachments}
+	if err := w.read(r); err != nil {
 		return dst, attachments, err
 	}
 	return w.dst, w.attachments, nil
@@ -35,8 +35,8 @@ const AttachmentOverhead = 64
 // ErrMalformed too, and binaries that take more than room bytes, each of them counted
 // with AttachmentOverhead, are ErrTooLarge before there is memory for them.
 func (r *Reader) AppendStrictJSON(dst []byte, attachments [][]byte, room int64) ([]byte, [][]byte, error) {
-	w := jsonWriter{reader: r, dst: dst, attachments: attachments, strict: true, room: room}
-	if err := w.value(0); err != nil {
+	w := jsonWriter{reader: *r, dst: dst, attachments: attachments, strict: true, room: room}
+	if err := w.read(r); err != nil {
 		return dst, attachments, err
 	}
 	return w.dst, w.attachments, nil
@@ -46,15 +46,15 @@ func (r *Reader) AppendStrictJSON(dst []byte, attachments [][]byte, room int64) 
 // binary becomes what JSON.stringify makes of a Buffer of Node.js,
 // {"type":"Buffer","data":[1,2]}.
 func (r *Reader) AppendPlainJSON(dst []byte) ([]byte, error) {
-	w := jsonWriter{reader: r, dst: dst, plain: true}
-	if err := w.value(0); err != nil {
+	w := jsonWriter{reader: *r, dst: dst, plain: true}
+	if err := w.read(r); err != nil {
 		return dst, err
 	}
 	return w.dst, nil
 }
 
 type jsonWriter struct {
-	reader      *Reader
+	reader      Reader // by value: a pointer would move the caller's to the heap
 	dst         []byte
 	attachments [][]byte
 	// plain writes binaries as JSON.
@@ -62,6 +62,13 @@ type jsonWriter struct {
 	// strict refuses invalid UTF-8, and binaries for which there is no room.
 	strict bool
 	room   int64
+}
+
+// read writes a value and leaves r behind it.
+func (w *jsonWriter) read(r *Reader) error {
+	err := w.value(0)
+	*r = w.reader
+	return err
 }
 
 func (w *jsonWriter) value(depth int) error {

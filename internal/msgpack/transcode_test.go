@@ -303,15 +303,15 @@ func FuzzAppendJSON(f *testing.F) {
 
 var sample = []byte(`["chat message",{"id":12345,"user":"someone","text":"` + strings.Repeat("lorem ipsum ", 6) + `","ok":true}]`)
 
-func TestTranscodingAllocatesNothingButItsResult(t *testing.T) {
+func TestAllocations_NoneToTranscodeButTheResult(t *testing.T) {
 	dst := make([]byte, 0, 1024)
 	packed, _ := AppendFromJSON(nil, sample, nil)
 	for name, fn := range map[string]func(){
 		"from JSON": func() { _, _ = AppendFromJSON(dst, sample, nil) },
 		"to JSON":   func() { r := NewReader(packed); _, _, _ = r.AppendJSON(dst, nil) },
 	} {
-		if got := testing.AllocsPerRun(100, fn); got > 2 {
-			t.Errorf("%s: %v allocations, want at most 2", name, got)
+		if got := testing.AllocsPerRun(100, fn); got > 0 { // there is room for it
+			t.Errorf("%s: %v allocations, want none", name, got)
 		}
 	}
 }

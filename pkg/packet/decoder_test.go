@@ -315,7 +315,7 @@ func TestDecoder_WhoOwnsTheBytes(t *testing.T) {
 	}
 }
 
-func TestDecoder_PlainEventCostsNoAllocation(t *testing.T) {
+func TestAllocations_NoneToDecodeAPlainEvent(t *testing.T) {
 	d, text := NewDecoder(Limits{}), []byte(echoText)
 	if n := testing.AllocsPerRun(100, func() { _, _, _ = d.Text(text) }); n != 0 {
 		t.Errorf("got %v allocations, want 0", n)

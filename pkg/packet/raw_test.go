@@ -50,7 +50,7 @@ func TestPacket_ArgsOfUncheckedDataAreRefused(t *testing.T) {
 	}
 }
 
-func TestPacket_ArgsCostOneAllocation(t *testing.T) {
+func TestAllocations_OneForAPacketsArgs(t *testing.T) {
 	p := Packet{Type: Event, Data: jsontext.Value(`["e",1,{"a":[2]},"x"]`)}
 	if n := testing.AllocsPerRun(100, func() { _, _ = p.Args() }); n != 1 {
 		t.Errorf("got %v allocations, want 1", n)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomcast/roomcast/internal/testutil/rawclient"
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
@@ -100,11 +102,11 @@ func listen(s *server.Server, null syscall.RawConn, room string) {
 // audience runs a server with clients that are sinks in rooms.
 func audience(tb testing.TB, clients int, room func(i int) string) *server.Server {
 	tb.Helper()
-	return observedAudience(tb, nil, clients, room)
+	return audienceOf(tb, server.Options{}, clients, room)
 }
 
-// observedAudience is audience with an observer.
-func observedAudience(tb testing.TB, o *server.Observer, clients int, room func(i int) string) *server.Server {
+// audienceOf is audience of a server with options.
+func audienceOf(tb testing.TB, options server.Options, clients int, room func(i int) string) *server.Server {
 	tb.Helper()
 	file, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -114,7 +116,7 @@ func observedAudience(tb testing.TB, o *server.Observer, clients int, room func(
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, _ := start(tb, server.Options{Observer: o})
+	s, _ := start(tb, options)
 	joined := make(chan struct{}, clients)
 	server.On(s.Of("/"), "join", func(ctx context.Context, s *server.Socket, rooms []string) error {
 		err := s.Join(ctx, rooms...)
@@ -175,5 +177,38 @@ func BenchmarkEmit_SmallRoom(b *testing.B) {
 			b.Fatal(err)
 		}
 		server.Drain(s)
+	}
+}
+
+// echo runs a server that answers an event with what it brought, not decoded, and returns
+// what sends one over a WebSocket and reads the answer. That allocates nothing itself.
+func echo(tb testing.TB) func() {
+	tb.Helper()
+	s, url := start(tb, server.Options{})
+	server.On(s.Of("/"), "echo", func(_ context.Context, _ *server.Socket, a server.Args) error {
+		return a.Ack(a.At(0))
+	})
+	client, _ := rawclient.Join(tb, url, "/", nil)
+	tb.Cleanup(client.Close)
+	conn := client.Conn().NetConn()
+	const value = `{"id":12345,"text":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}`
+	event, answer := frame(0x81, `427["echo",`+value+`]`), `437[`+value+`]`
+	got := make([]byte, 2+len(answer)) // a short frame's head
+	return func() {
+		if _, err := conn.Write(event); err != nil {
+			tb.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, got); err != nil || string(got[2:]) != answer {
+			tb.Fatalf("got %q, %v", got, err)
+		}
+	}
+}
+
+// An event, its handler and its acknowledgement.
+func BenchmarkEcho(b *testing.B) {
+	round := echo(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		round()
 	}
 }

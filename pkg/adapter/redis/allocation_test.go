@@ -21,7 +21,7 @@ func TestAllocations_PerBroadcast(t *testing.T) {
 		most float64
 	}{
 		"encode": {encode, 2},
-		"decode": {func() { _, _ = l.readBroadcast(a) }, 9},
+		"decode": {func() { _, _ = l.readBroadcast(a) }, 6},
 		"own":    {func() { l.self = "self"; _, _ = l.readBroadcast(a); l.self = "another" }, 0},
 	} {
 		if got := testing.AllocsPerRun(100, c.fn); got > c.most {

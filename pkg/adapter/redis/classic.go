@@ -96,7 +96,7 @@ func (c *classic) readBroadcast(a bus.Arrival) (*adapter.Message, error) {
 	if sender, ok := classicSender(a.Payload); ok && sender == string(c.self) {
 		return nil, nil
 	}
-	e, err := readEnvelope([]byte(a.Payload))
+	e, err := readEnvelope(wire.Bytes(a.Payload))
 	if err != nil {
 		return nil, err
 	}

@@ -101,6 +101,7 @@ type envelope struct {
 	broadcast adapter.Broadcast // without its packet
 	selected  bool              // it says which rooms, if only that it means all
 	data      []byte            // MessagePack
+	reader    msgpack.Reader    // is here because a map's members are read through a function
 }
 
 // classicSender reads the beginning of a message, without a copy. It knows the
@@ -139,8 +140,9 @@ func (e *envelope) packet(namespace string) (packet.Packet, error) {
 
 // readEnvelope reads all but the data, which keeps to payload's memory. It takes
 // what Node.js servers and emitters of any version send, and fails otherwise.
-func readEnvelope(payload []byte) (e envelope, err error) {
-	r := msgpack.NewReader(payload)
+func readEnvelope(payload []byte) (*envelope, error) {
+	e := &envelope{reader: msgpack.NewReader(payload)}
+	r := &e.reader
 	if n, err := r.ArrayLen(); err != nil || n < 3 || r.Peek() != msgpack.String {
 		return e, adapter.ErrMalformed
 	}
@@ -149,13 +151,13 @@ func readEnvelope(payload []byte) (e envelope, err error) {
 		return e, err
 	}
 	e.from = string(from)
-	if err := readMap(&r, e.packetMember); err != nil {
+	if err := readMap(r, e.packetMember); err != nil {
 		return e, err
 	}
 	if e.data == nil {
 		return e, adapter.ErrMalformed
 	}
-	if err = readMap(&r, e.optionsMember); err == nil && !e.selected {
+	if err = readMap(r, e.optionsMember); err == nil && !e.selected {
 		// Every sender says it. Who leaves it out did not mean everybody.
 		err = adapter.ErrMalformed
 	}

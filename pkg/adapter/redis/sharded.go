@@ -114,7 +114,7 @@ func (s *sharded) read(a bus.Arrival) (*adapter.Message, error) {
 	if s.mark.On(a.Payload) {
 		return nil, nil
 	}
-	h, err := wire.ReadHeader([]byte(a.Payload))
+	h, err := wire.ReadHeader(wire.Bytes(a.Payload))
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func (f *streamForm) message(h *wire.Header) (*adapter.Message, error) {
 
 // header reads all but the event. It returns nil for this node's own message.
 func (f *streamForm) header(a bus.Arrival) (*wire.Header, error) {
-	h, err := wire.ReadHeader([]byte(a.Payload))
+	h, err := wire.ReadHeader(wire.Bytes(a.Payload))
 	switch {
 	case err != nil:
 		return nil, err

@@ -31,7 +31,7 @@ func TestAllocations_OfABroadcast(t *testing.T) {
 		})
 		decoded := float64(header + message)
 		if form == MessagePack {
-			decoded += 2 // the data as JSON, and who writes it
+			decoded++ // the data as JSON
 		}
 		bound("reading", decoded, func() error {
 			h, err := ReadHeader(payload)

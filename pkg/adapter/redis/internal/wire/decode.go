@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"time"
 
 	"github.com/roomcast/roomcast/internal/msgpack"
@@ -125,7 +126,8 @@ func (h *Header) response() (r *adapter.Response, err error) {
 
 // event decodes a packet's data.
 func (h *Header) event() (packet.Packet, error) {
-	p := packet.Packet{Type: packet.Event, Namespace: h.Topic, Data: h.packet}
+	// Who appends to the data must not write to what follows it in the message.
+	p := packet.Packet{Type: packet.Event, Namespace: h.Topic, Data: slices.Clip(h.packet)}
 	if h.json {
 		return p, nil
 	}

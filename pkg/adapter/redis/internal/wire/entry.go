@@ -108,17 +108,17 @@ func (e *Entry) Header() (Header, error) {
 	}
 	h.Type = Type(t)
 	if e.Data != "" {
-		err = h.readField(e.Data, h.readData)
+		err = h.readField(e.Data, false)
 	}
 	if e.Own != "" && err == nil {
-		err = h.readField(e.Own, h.readOwn)
+		err = h.readField(e.Own, true)
 	}
 	return h, h.complete(err)
 }
 
-// readField reads a field: JSON, or the base64 of MessagePack.
-func (h *Header) readField(field string, read func(*reader)) error {
-	payload := []byte(field)
+// readField reads the field data, or our own: JSON, or the base64 of MessagePack.
+func (h *Header) readField(field string, own bool) error {
+	payload := Bytes(field)
 	if !strings.HasPrefix(field, "{") {
 		var err error
 		if payload, err = base64.StdEncoding.DecodeString(field); err != nil {
@@ -126,7 +126,11 @@ func (h *Header) readField(field string, read func(*reader)) error {
 		}
 	}
 	r := newReader(payload)
-	read(&r)
+	if own {
+		h.readOwn(&r)
+	} else {
+		h.readData(&r)
+	}
 	r.end()
 	return r.err
 }

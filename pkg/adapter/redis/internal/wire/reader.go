@@ -4,10 +4,14 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/roomcast/roomcast/internal/msgpack"
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
+
+// Bytes returns what has arrived as bytes, without a copy. Nobody may write to them.
+func Bytes(arrived string) []byte { return unsafe.Slice(unsafe.StringData(arrived), len(arrived)) }
 
 // reader walks over a message in either form. After an error, which it keeps, it reads
 // nothing more. A copy of a reader reads the same again.
