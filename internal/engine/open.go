@@ -41,7 +41,7 @@ func (e *Engine) openWebSocket(w http.ResponseWriter, r *http.Request, s *Sessio
 	if err != nil {
 		return false
 	}
-	socket.writing = true // holds what accept sends until the open packet is written
+	socket.writing, socket.blocked = true, true // hold what accept sends until the open packet is written
 	s.socket.Store(socket)
 	// A panic stops here: the HTTP server could not answer it any more.
 	err = e.guard(func() error {

@@ -120,8 +120,8 @@ func (s *Session) Send(m *Message) error {
 	return err
 }
 
-// SendVolatile sends m if the transport can take it at once: nothing is queued
-// or being written, or a polling request waits. It reports whether it did. With
+// SendVolatile sends m if the transport can take it at once: nothing waits for the
+// client to read, or a polling request waits. It reports whether it did. With
 // DropVolatile m may wait in the queue as well, unless that is full.
 func (s *Session) SendVolatile(m *Message) bool {
 	if socket := s.socket.Load(); socket != nil {

@@ -52,6 +52,7 @@ type webSocket struct {
 	queued    int         // its bytes, without what was written of the first
 	written   int         // bytes of the first that were written
 	writing   bool        // a goroutine is writing, or will when the session opens
+	blocked   bool        // what is queued waits for the client, not for a goroutine
 	stopped   bool        // nothing more is taken
 	dropTimer *time.Timer // ends the close handshake
 	changed   chan struct{}

@@ -17,6 +17,9 @@ const (
 	// writeChunkBytes is what it hands to a connection that cannot go on after a
 	// deadline, as TLS cannot.
 	writeChunkBytes = 64 << 10
+	// writableBytes is how much may wait behind a write that was not refused yet: the
+	// kernel, which takes more, has most likely taken it already.
+	writableBytes = 64 << 10
 )
 
 // rawWrite is one non-blocking write. Its method value is bound once, so that a
@@ -75,13 +78,20 @@ func (w *webSocket) sendVolatile(m *Message) bool {
 	m = w.fit(m)
 	w.mu.Lock()
 	if w.writing || w.stopped {
-		taken := w.engine.options.SlowConsumer == DropVolatile && w.enqueue(m) == nil
+		taken := (w.writable(m) || w.engine.options.SlowConsumer == DropVolatile) && w.enqueue(m) == nil
 		w.mu.Unlock()
 		return taken
 	}
 	w.writing = true
 	w.mu.Unlock()
 	return w.write(m, true)
+}
+
+// writable says that the client is not known to be slow, though something is being written
+// to it: it may have read that, and answered, before the goroutine that wrote it goes on.
+// The caller holds mu.
+func (w *webSocket) writable(m *Message) bool {
+	return !w.blocked && w.queued+len(w.form(m)) <= writableBytes
 }
 
 // sendControl sends a frame that the WebSocket library made.
@@ -191,6 +201,7 @@ func (w *webSocket) write(m *Message, volatile bool) (taken bool) {
 		w.queue = append([]*Message{m}, w.queue...)
 		w.written = n
 		w.queued += len(b) - n
+		w.blocked = w.frames.raw != nil
 	}
 	idle := len(w.queue) == 0
 	if idle {
@@ -297,7 +308,7 @@ func (w *webSocket) failWrite(err error) {
 
 // endWriting leaves the connection free. The caller holds mu.
 func (w *webSocket) endWriting() {
-	w.writing = false
+	w.writing, w.blocked = false, false
 	w.queue = nil
 	w.announce()
 }

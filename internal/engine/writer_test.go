@@ -136,6 +136,29 @@ func TestWriter_VolatileIsDroppedByAFullSocket(t *testing.T) {
 	c.expect("4again")
 }
 
+// A client can read a message, and say something that has others send to it, before the
+// goroutine that wrote the message goes on.
+func TestWriter_VolatileIsTakenWhileAnotherGoroutineWrites(t *testing.T) {
+	onEveryConn(t, Options{}, func(t *testing.T, f *fixture) {
+		c, r := f.openSocket()
+		socket := r.session.socket.Load()
+		socket.awaitChange(socket.idle)
+		socket.mu.Lock()
+		socket.writing = true // as if that goroutine had lost its processor
+		socket.mu.Unlock()
+		for range 2 {
+			if !r.session.SendVolatile(NewMessage([]byte("volatile"))) {
+				t.Error("a volatile message was dropped for a client that is not slow")
+			}
+		}
+		if r.session.SendVolatile(NewMessage(make([]byte, writableBytes))) {
+			t.Error("more was taken than may wait")
+		}
+		socket.write(NewMessage([]byte("first")), false)
+		c.expect("4first", "4volatile", "4volatile")
+	})
+}
+
 func TestWriter_DropVolatileQueuesUpToTheLimit(t *testing.T) {
 	f := onTightSockets(t, Options{MaxSendQueueBytes: 100_000, SlowConsumer: DropVolatile})
 	c, r := f.openSocket()
