@@ -11,6 +11,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/roomcast/roomcast/pkg/server"
 )
 
 // serveCommand runs one node.
@@ -34,7 +36,7 @@ type listenFlags struct {
 }
 
 // listen begins to listen, over TLS if there is a certificate.
-func (f *listenFlags) listen() (net.Listener, error) {
+func (f *listenFlags) listen(ctx context.Context) (net.Listener, error) {
 	var certificates []tls.Certificate
 	if f.TLSCert != "" {
 		certificate, err := tls.LoadX509KeyPair(f.TLSCert, f.TLSKey)
@@ -43,7 +45,7 @@ func (f *listenFlags) listen() (net.Listener, error) {
 		}
 		certificates = append(certificates, certificate)
 	}
-	listener, err := net.Listen("tcp", f.Listen)
+	listener, err := server.Listen(ctx, "tcp", f.Listen)
 	if err != nil || len(certificates) == 0 {
 		return listener, err
 	}
@@ -111,7 +113,7 @@ func waitFor(ctx, program context.Context) error {
 }
 
 func (c *serveCommand) start(p *program, fail context.CancelCauseFunc) (*node, error) {
-	listener, err := c.Listen.listen()
+	listener, err := c.Listen.listen(p.ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,9 @@ import (
 // of it was faster, too much came meanwhile, or the log could not be read.
 func (s *Socket) reconnect(c *catchUp) (err error) {
 	n, f := s.namespace, s.connection.server.fanout
-	done, err := n.server.turns.take(s.Context())
+	attempt, end := s.attempt()
+	defer end()
+	done, err := n.server.turns.take(attempt)
 	if err != nil && s.state.Load() != disconnected {
 		s.connection.session.Close()
 		n.server.recoveries.count(err)
@@ -26,7 +28,7 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 		return errGone
 	}
 	defer done()
-	ctx, cancel := n.server.withPatience(s.Context())
+	ctx, cancel := n.server.withPatience(attempt)
 	defer cancel()
 	if s.state.Load() == disconnected || !f.hold(s) {
 		return errGone

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -110,6 +111,7 @@ type recovery struct {
 	passed    chan struct{} // closed when that has been delivered, if that is after delivered
 	recovered bool
 	hold      hold
+	abandon   context.CancelCauseFunc // ends the attempt that goes on; nil without one
 
 	incarnation string // of the record: no other socket's is the same
 	upkeep      upkeep
@@ -209,14 +211,34 @@ func (s *Socket) restore() *catchUp {
 // findMissed is Namespace.findPatiently when it is this client's turn.
 func (s *Socket) findMissed(who credentials) (*catchUp, error) {
 	n := s.namespace
-	done, err := n.server.turns.take(s.Context())
+	attempt, end := s.attempt()
+	defer end()
+	done, err := n.server.turns.take(attempt)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	ctx, cancel := n.server.withPatience(s.Context())
+	ctx, cancel := n.server.withPatience(attempt)
 	defer cancel()
 	return n.findPatiently(ctx, who)
+}
+
+// attempt returns a context that ends with s, and what ends it when the attempt is over.
+// It is not the socket's own: that one would stay, with all that was ever waited for.
+func (s *Socket) attempt() (ctx context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(s.connection.server.base)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recovery.abandon = cancel
+	if s.state.Load() == disconnected {
+		cancel(&DisconnectError{Reason: s.reason})
+	}
+	return ctx, func() {
+		cancel(nil)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.recovery.abandon = nil
+	}
 }
 
 // identify gives s its ids.

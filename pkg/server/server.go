@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -120,6 +121,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // hostile clients, where they are not set: ReadHeaderTimeout 10 s, IdleTimeout
 // 60 s, MaxHeaderBytes 16 KiB. Call it before the http.Server serves.
 func ConfigureHTTP(h *http.Server) { engine.ConfigureServer(h) }
+
+// Listen is net.Listen, made for crowds: on Linux a connection is accepted when its client
+// has sent something, or after a second, so that those of a crowd that wait for their turn
+// have neither goroutine nor buffers, and the node's memory does not grow with them. It is
+// for protocols in which the client speaks first, as HTTP and TLS. ctx bounds only how long
+// Listen itself takes. It fails as net.ListenConfig.Listen does.
+func Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	return engine.Listen(ctx, network, address)
+}
 
 // withPatience bounds ctx by RequestTimeout if it has no deadline.
 func (s *Server) withPatience(ctx context.Context) (context.Context, context.CancelFunc) {

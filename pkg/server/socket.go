@@ -330,12 +330,18 @@ func (s *Socket) end(reason DisconnectReason) bool {
 	rooms := s.announced()
 	record := s.record(before)
 	acks, cancel := s.acks, s.cancel
+	var abandon context.CancelCauseFunc
+	if s.recovery != nil {
+		abandon = s.recovery.abandon
+	}
 	s.acks = nil
 	start := before != connecting && s.wake()
 	s.mu.Unlock()
 
-	if cancel != nil {
-		cancel(&DisconnectError{Reason: reason})
+	for _, cancel := range []context.CancelCauseFunc{cancel, abandon} {
+		if cancel != nil {
+			cancel(&DisconnectError{Reason: reason})
+		}
 	}
 	for _, w := range acks {
 		w.gone()

@@ -8,8 +8,8 @@ import (
 
 // keptWorkers is how many goroutines without work are kept. A handler grows its
 // goroutine's stack, which costs more than most handlers: so the next one gets a
-// goroutine that has it already.
-const keptWorkers = 256
+// goroutine that has it already. More would be memory that a crowd leaves behind.
+const keptWorkers = 64
 
 // tasks runs functions in goroutines of its own, which end with dismiss.
 type tasks struct {

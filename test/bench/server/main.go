@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"net"
 	"net/http"
 	_ "net/http/pprof" // on --pprof's own listener only
 	"os"
@@ -64,7 +63,7 @@ func run(ctx context.Context, listen string, bus busOptions, options server.Opti
 		register(srv.Of("/" + strconv.Itoa(i)))
 	}
 
-	listener, err := net.Listen("tcp", listen)
+	listener, err := server.Listen(ctx, "tcp", listen)
 	if err != nil {
 		return errors.Join(err, srv.Shutdown(ctx))
 	}

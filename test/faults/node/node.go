@@ -128,7 +128,7 @@ func unlessDegraded(err error) error {
 
 // serve prints the addresses and serves until ctx ends.
 func (n *node) serve(ctx context.Context, output io.Writer) error {
-	web, err := net.Listen("tcp", "127.0.0.1:0")
+	web, err := server.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
