@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image/color"
+	"io"
 	"maps"
 	"math"
 	"os"
@@ -54,7 +56,7 @@ func (all results) draw(folder string, png bool) error {
 		if err := c.paint(t, svg); err != nil {
 			return err
 		}
-		if err := store(file+".svg", svg); err != nil {
+		if err := store(file+".svg", withFallback{svg}); err != nil {
 			return err
 		}
 		if !png {
@@ -68,8 +70,22 @@ func (all results) draw(folder string, png bool) error {
 	return nil
 }
 
+// withFallback names fonts like the one that the text was set in, for machines that do not
+// have it.
+type withFallback struct{ svg io.WriterTo }
+
+// WriteTo implements io.WriterTo.
+func (f withFallback) WriteTo(w io.Writer) (int64, error) {
+	var text bytes.Buffer
+	if _, err := f.svg.WriteTo(&text); err != nil {
+		return 0, err
+	}
+	n, err := w.Write(bytes.ReplaceAll(text.Bytes(), []byte("Liberation Sans;"), []byte("Liberation Sans,Arial,Helvetica,sans-serif;")))
+	return int64(n), err
+}
+
 // store writes a picture.
-func store(file string, picture vg.CanvasWriterTo) (err error) {
+func store(file string, picture io.WriterTo) (err error) {
 	out, err := os.Create(file)
 	if err != nil {
 		return fmt.Errorf("growth: %w", err)
@@ -110,7 +126,7 @@ func (c *curve) panel(f figure, t *table) (*plot.Plot, error) {
 	var most, least float64
 	var lines []labelled
 	for _, peer := range c.peers {
-		points := t.Figures[f.key][peer.name].points(sizes)
+		points := c.points(t.Figures[f.key][peer.name], sizes)
 		if f.log { // zero has no place there
 			points = slices.DeleteFunc(points, func(at plotter.XY) bool { return at.Y <= 0 })
 		}
@@ -169,11 +185,11 @@ func (c *curve) measured(t *table) []int {
 }
 
 // points are the medians.
-func (r runs) points(sizes []int) plotter.XYs {
+func (c *curve) points(r runs, sizes []int) plotter.XYs {
 	var all plotter.XYs
 	for _, size := range sizes {
 		if m, ok := r.median(size); ok {
-			all = append(all, plotter.XY{X: float64(size), Y: m})
+			all = append(all, plotter.XY{X: c.place(size), Y: m})
 		}
 	}
 	return all
@@ -183,17 +199,24 @@ func (r runs) points(sizes []int) plotter.XYs {
 func (c *curve) scaleX(p *plot.Plot, sizes []int) {
 	var ticks []plot.Tick
 	for _, size := range sizes {
-		ticks = append(ticks, plot.Tick{Value: float64(size), Label: c.label(size)})
+		ticks = append(ticks, plot.Tick{Value: c.place(size), Label: c.label(size)})
 	}
 	p.X.Tick.Marker = plot.ConstantTicks(ticks)
-	first, last := float64(sizes[0]), float64(sizes[len(sizes)-1])
+	first, last := ticks[0].Value, ticks[len(ticks)-1].Value
 	if c.linear {
-		p.X.Min, p.X.Max = 0, last*1.04
-		return
+		first = 0
 	}
-	p.X.Scale = plot.LogScale{}
-	margin := math.Pow(last/first, 0.04)
-	p.X.Min, p.X.Max = first/margin, last*margin
+	margin := 0.04 * (last - first)
+	p.X.Min, p.X.Max = first-margin, last+margin
+}
+
+// place is where on the axis a size is. The library's own logarithmic scale keeps room for
+// an axis' name at a place where it does not draw it.
+func (c *curve) place(size int) float64 {
+	if c.linear {
+		return float64(size)
+	}
+	return math.Log10(float64(size))
 }
 
 // scaleY begins at zero, so that what is flat costs the same at every size; above the lines
@@ -232,7 +255,7 @@ func plain(low, high float64) []plot.Tick {
 		}
 	}
 	var ticks []plot.Tick
-	for v := low; v <= high; v += step {
+	for v := low; v <= high-0.05*(high-low); v += step { // one at the end would move the title
 		ticks = append(ticks, plot.Tick{Value: v, Label: label(v)})
 	}
 	return ticks
