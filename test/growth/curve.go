@@ -80,7 +80,7 @@ var curves = []*curve{
 	{
 		name: "payload", axis: "payload", bytes: true,
 		sizes: []int{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10}, short: []int{64, 64 << 10},
-		peers: both, figures: []figure{deliveryFigure.onLog(), rateFigure.onLog()}, measure: measurePayload,
+		peers: both, figures: []figure{deliveryFigure, rateFigure.onLog()}, measure: measurePayload,
 	},
 	{
 		name: "namespaces", axis: "namespaces of a server",
