@@ -13,9 +13,11 @@ import (
 
 // Forward has the owner of a request's session answer it, and returns nil when it has.
 // It blocks for as long as the owner does, but a WebSocket is relayed behind the
-// caller's back. With an error nothing was answered: ErrClosed, ErrSecondHop, ErrMethod, ErrFull,
-// ErrAddress or ErrUnreachable. When an answer breaks off in the middle, Forward panics with
-// http.ErrAbortHandler, which tells the HTTP server to break off too.
+// caller's back. With an error nothing was answered. With ErrClosed, ErrDraining, ErrFull,
+// ErrSecondHop, ErrMethod or ErrAddress the owner has not got the request either; with
+// ErrUnreachable it may have. When an answer breaks off in the middle, or the router ends
+// while the owner has the request, Forward panics with http.ErrAbortHandler, which tells
+// the HTTP server to break off too.
 func (r *Router) Forward(w http.ResponseWriter, req *http.Request, owner Owner) error {
 	if _, forwarded := req.Header[headerName]; forwarded {
 		return ErrSecondHop
@@ -23,19 +25,19 @@ func (r *Router) Forward(w http.ResponseWriter, req *http.Request, owner Owner) 
 	if req.Method != http.MethodGet && req.Method != http.MethodPost {
 		return ErrMethod
 	}
-	upgrade := isUpgrade(req)
-	if err := r.enter(upgrade); err != nil {
-		return err
-	}
-	defer r.leave(upgrade)
 	ctx, cancel := context.WithCancel(r.life)
 	defer cancel()
+	relay, err := r.enter(isUpgrade(req), cancel)
+	if err != nil {
+		return err
+	}
+	defer r.leave(relay)
 	defer context.AfterFunc(req.Context(), cancel)() // a client that leaves is not waited for
 	out, err := r.outgoing(ctx, req, owner)
 	if err != nil {
 		return err
 	}
-	if upgrade {
+	if relay != nil {
 		out.Header.Set("Connection", "Upgrade")
 		out.Header.Set("Upgrade", "websocket")
 	} else if req.ContentLength != 0 {
@@ -44,7 +46,7 @@ func (r *Router) Forward(w http.ResponseWriter, req *http.Request, owner Owner) 
 	answer, err := r.transport.RoundTrip(out)
 	switch {
 	case err == nil && answer.StatusCode == http.StatusSwitchingProtocols:
-		err = r.startRelay(w, answer)
+		err = r.startRelay(w, answer, relay)
 	case err == nil:
 		r.counters.forwarded.Add(1)
 		r.pass(w, answer)
@@ -52,8 +54,8 @@ func (r *Router) Forward(w http.ResponseWriter, req *http.Request, owner Owner) 
 	switch {
 	case err == nil, req.Context().Err() != nil: // nobody is left to be answered
 		return nil
-	case r.life.Err() != nil:
-		return ErrClosed
+	case ctx.Err() != nil: // what the owner has done is not known
+		panic(http.ErrAbortHandler)
 	}
 	r.counters.unreachable.Add(1)
 	return fmt.Errorf("%w: node %s: %w", ErrUnreachable, owner.ID, err)

@@ -27,7 +27,7 @@ type Stats struct {
 	// Forwarded counts the requests that were sent to another node and answered by it,
 	// without those that became relays.
 	Forwarded uint64
-	// Relays are the WebSockets that are relayed at present.
+	// Relays are the WebSockets that are relayed at present, or are asked for.
 	Relays int64
 	// Relayed counts those since the start.
 	Relayed uint64

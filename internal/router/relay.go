@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"maps"
@@ -25,15 +26,20 @@ var errNoRelay = errors.New("the answer is an upgrade that cannot be one")
 var busyBuffers = sync.Pool{New: func() any { return new([busySize]byte) }}
 
 // Relay passes on the bytes of a WebSocket between its client and its session's owner. It
-// is safe for concurrent use.
+// is known from the moment at which its request is sent to the owner. It is safe for
+// concurrent use.
 type Relay struct {
-	client  net.Conn
-	owner   io.ReadWriteCloser
 	timeout time.Duration // of a write to the client
 	ended   atomic.Bool
+	probe   probe // of what the client has sent
+
+	mu     sync.Mutex
+	cancel context.CancelFunc // ends the request; nil once the owner has accepted the WebSocket
+	client net.Conn           // nil until then; it and owner do not change after that
+	owner  io.ReadWriteCloser
 }
 
-// Relays returns those that there are at the moment.
+// Relays returns those that there are at the moment. After Drain there will be no other.
 func (r *Router) Relays() []*Relay {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,43 +47,28 @@ func (r *Router) Relays() []*Relay {
 }
 
 // startRelay lets a client's connection become the WebSocket that its owner has accepted.
-func (r *Router) startRelay(w http.ResponseWriter, answer *http.Response) error {
+func (r *Router) startRelay(w http.ResponseWriter, answer *http.Response, l *Relay) error {
 	owner, ok := answer.Body.(io.ReadWriteCloser)
-	if !ok {
+	if !ok || l == nil {
 		return errors.Join(errNoRelay, answer.Body.Close())
 	}
 	client, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return errors.Join(err, owner.Close())
 	}
-	l := &Relay{client: client, owner: owner, timeout: r.options.WriteTimeout}
 	early := make([]byte, buffered.Reader.Buffered())
 	_, _ = io.ReadFull(buffered.Reader, early) // it is there already
 	var head bytes.Buffer
 	head.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	_ = answer.Header.Write(&head) // a buffer takes everything
 	head.WriteString("\r\n")
-	if !r.add(l) {
-		l.Close()
-		return nil // the connection is not HTTP's any more
-	}
+	l.join(client, owner)
+	r.counters.relayed.Add(1)
 	r.work.Go(func() {
 		defer r.remove(l)
 		l.run(head.Bytes(), early)
 	})
 	return nil
-}
-
-// add registers a relay, unless the router is closing.
-func (r *Router) add(l *Relay) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closing {
-		return false
-	}
-	r.relays[l] = struct{}{}
-	r.counters.relayed.Add(1)
-	return true
 }
 
 func (r *Router) remove(l *Relay) {
@@ -86,14 +77,28 @@ func (r *Router) remove(l *Relay) {
 	delete(r.relays, l)
 }
 
+// join gives the relay its two sides, which end at once if Close was called before.
+func (l *Relay) join(client net.Conn, owner io.ReadWriteCloser) {
+	l.mu.Lock()
+	l.cancel, l.client, l.owner = nil, client, owner
+	l.mu.Unlock()
+	if l.Ended() {
+		l.Close()
+	}
+}
+
+// joined says whether the client's connection is the relay's.
+func (l *Relay) joined() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.client != nil
+}
+
 // run passes bytes on until one side has ended, and then ends the other. head goes to
 // the client first, early to the owner.
 func (l *Relay) run(head, early []byte) {
 	defer l.Close()
-	if l.toClient(head) != nil {
-		return
-	}
-	if _, err := l.owner.Write(early); err != nil {
+	if l.toClient(head) != nil || l.toOwner(early) != nil {
 		return
 	}
 	var up sync.WaitGroup
@@ -114,17 +119,30 @@ func (l *Relay) toClient(data []byte) error {
 
 func (l *Relay) toOwner(data []byte) error {
 	_, err := l.owner.Write(data)
+	l.probe.sent(data)
 	return err
 }
 
 // Ended says whether either side has gone, or Close was called.
 func (l *Relay) Ended() bool { return l.ended.Load() }
 
+// Probing says whether the upgrade of the session is not decided yet: the owner has not
+// answered the request, or the client has sent no more than the probe. A client whose
+// probe is cut off stays with polling, one that has sent more comes back.
+func (l *Relay) Probing() bool { return !l.Ended() && !l.probe.over.Load() }
+
 // Close ends both sides. It does not wait, and may be called at any time and more than once.
 func (l *Relay) Close() {
 	l.ended.Store(true)
-	_ = l.client.Close() // what was not written is lost with the connection
-	_ = l.owner.Close()
+	l.mu.Lock()
+	cancel, client, owner := l.cancel, l.client, l.owner
+	l.mu.Unlock()
+	if client == nil {
+		cancel()
+		return
+	}
+	_ = client.Close() // what was not written is lost with the connection
+	_ = owner.Close()
 }
 
 // pump passes on what is read until either side fails. A direction at rest keeps a small

@@ -138,6 +138,111 @@ func TestRelay_TooManyAreRefused(t *testing.T) {
 	}
 }
 
+// probing says whether the only relay of a is still probing.
+func (p *pair) probing(t *testing.T) bool {
+	t.Helper()
+	relays := p.a.Relays()
+	if len(relays) != 1 {
+		t.Fatalf("there are %d relays", len(relays))
+	}
+	return relays[0].Probing()
+}
+
+func TestRelay_IsProbingUntilTheClientSendsMoreThanTheProbe(t *testing.T) {
+	p := newPair(t, Options{}, switching(t, func(conn net.Conn) { _, _ = io.Copy(conn, conn) }))
+	conn, _ := p.send(t, upgradeRequest)
+	read(t, conn, "first")
+	for i, b := range []byte("\x81\x86mask2probe") {
+		_, _ = conn.Write([]byte{b})
+		read(t, conn, string([]byte{b}))
+		if !p.probing(t) {
+			t.Fatalf("byte %d of the probe has ended it", i)
+		}
+	}
+	_, _ = conn.Write([]byte{0x81})
+	read(t, conn, "\x81")
+	for deadline := time.Now().Add(patience); p.probing(t); { // it is noted once the owner has it
+		if time.Now().After(deadline) {
+			t.Fatal("the client has sent more than its probe")
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+// The owner knows of a relay that it has not answered yet, and so does the node that drains.
+func TestRelay_IsProbingBeforeTheOwnerAnswers(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	p := newPair(t, Options{}, func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-answer
+		http.Error(w, "Bad request", http.StatusBadRequest)
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.send(t, upgradeRequest)
+	}()
+	<-asked
+	p.a.Drain()
+	relays := p.a.Relays()
+	if !p.probing(t) {
+		t.Error("it is over before it is answered")
+	}
+	close(answer)
+	<-done
+	p.ended(t)
+	if relays[0].Probing() || !relays[0].Ended() {
+		t.Error("it goes on after a refusal")
+	}
+}
+
+func TestRelay_NoneBeginsAfterDrain(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	p := newPair(t, Options{}, switching(t, func(conn net.Conn) {
+		asked <- struct{}{}
+		_, _ = io.Copy(conn, conn)
+	}))
+	before, _ := p.send(t, upgradeRequest)
+	<-asked
+	p.a.Drain()
+	if _, answer := p.send(t, upgradeRequest); answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("got %d", answer.StatusCode)
+	}
+	if err := <-p.failed; !errors.Is(err, ErrDraining) || len(asked) != 0 {
+		t.Errorf("got %v, the owner was asked %d times", err, len(asked))
+	}
+	_, _ = io.WriteString(before, "still")
+	read(t, before, "firststill")
+	if got := p.a.Stats(); got.Relays != 1 || got.Relayed != 1 || got.Unreachable != 0 {
+		t.Errorf("stats are %+v", got)
+	}
+}
+
+// A relay that is closed before the owner has answered is not answered for: the owner may
+// have accepted it.
+func TestRelay_ClosedBeforeItIsAnsweredBreaksOff(t *testing.T) {
+	asked := make(chan struct{})
+	p := newPair(t, Options{}, func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	})
+	conn, err := net.Dial("tcp", p.front.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	_, _ = io.WriteString(conn, upgradeRequest)
+	<-asked
+	for _, l := range p.a.Relays() {
+		l.Close()
+	}
+	if got, err := io.ReadAll(conn); err != nil || len(got) > 0 {
+		t.Errorf("got %q, %v", got, err)
+	}
+	p.ended(t)
+}
+
 func TestRelay_RefusalOfTheOwnerIsPassedOn(t *testing.T) {
 	p := newPair(t, Options{MaxRelays: 1}, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Bad request", http.StatusBadRequest) })
 	for range 3 { // none of which counts as a relay

@@ -39,6 +39,8 @@ var (
 	ErrMethod = errors.New("router: only GET and POST are forwarded")
 	// ErrFull means that Options.MaxRelays WebSockets are relayed.
 	ErrFull = errors.New("router: too many relays")
+	// ErrDraining means that Drain was called, after which no WebSocket is relayed any more.
+	ErrDraining = errors.New("router: draining")
 	// ErrUnreachable means that the owner was not reached, or gave no answer.
 	ErrUnreachable = errors.New("router: the owner does not answer")
 )
@@ -80,8 +82,8 @@ type Router struct {
 	closer    sync.WaitGroup // those that wait for work
 
 	mu       sync.Mutex
-	relays   map[*Relay]struct{}
-	upgrades int // requests that may become relays
+	relays   map[*Relay]struct{} // also those whose request is not answered yet
+	draining bool
 	closing  bool
 }
 
@@ -129,31 +131,43 @@ func (r *Router) Admit(req *http.Request) (*http.Request, error) {
 	return admitted, nil
 }
 
-// enter counts a request in that may become a relay or not.
-func (r *Router) enter(upgrade bool) error {
+// enter counts a request in. One that wants to become a WebSocket gets a relay.
+func (r *Router) enter(upgrade bool, cancel context.CancelFunc) (*Relay, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closing {
-		return ErrClosed
+		return nil, ErrClosed
 	}
+	var l *Relay
 	if upgrade {
-		if limit := r.options.MaxRelays; limit > 0 && len(r.relays)+r.upgrades >= limit {
-			r.counters.full.Add(1)
-			return ErrFull
+		if r.draining {
+			return nil, ErrDraining
 		}
-		r.upgrades++
+		if limit := r.options.MaxRelays; limit > 0 && len(r.relays) >= limit {
+			r.counters.full.Add(1)
+			return nil, ErrFull
+		}
+		l = &Relay{timeout: r.options.WriteTimeout, cancel: cancel}
+		r.relays[l] = struct{}{}
 	}
 	r.work.Add(1)
-	return nil
+	return l, nil
 }
 
-func (r *Router) leave(upgrade bool) {
-	if upgrade {
-		r.mu.Lock()
-		r.upgrades--
-		r.mu.Unlock()
+// leave counts it out. A relay that has begun goes on.
+func (r *Router) leave(l *Relay) {
+	if l != nil && !l.joined() {
+		l.Close()
+		r.remove(l)
 	}
 	r.work.Done()
+}
+
+// Drain refuses WebSockets from now on. Those that there are go on, and so does everything else.
+func (r *Router) Drain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.draining = true
 }
 
 // Close ends all relays and requests that are under way, and waits until they have

@@ -69,6 +69,7 @@ type visitor interface {
 // is shut down, which both close those that are left.
 func (s *Server) empty(ctx context.Context, window time.Duration) {
 	s.engine.Drain()
+	s.drainRouter()
 	defer s.drain.remaining.Store(0)
 	if window <= 0 || s.closing.Load() {
 		return

@@ -20,7 +20,8 @@ type Forwarding struct {
 	// Forwarded counts the requests that another node has answered through this one, without
 	// those that became relays.
 	Forwarded uint64
-	// Relays are the WebSockets that this node passes on for another one at present.
+	// Relays are the WebSockets that this node passes on for another one at present, or has
+	// asked it for.
 	Relays int64
 	// Relayed counts those since the start.
 	Relayed uint64
@@ -86,6 +87,13 @@ func (s *Server) newRouter(signer *router.Signer) *router.Router {
 	})
 }
 
+// drainRouter has other nodes relay what is not relayed yet.
+func (s *Server) drainRouter() {
+	if s.router != nil {
+		s.router.Drain()
+	}
+}
+
 // closeRouter ends what this node does for others.
 func (s *Server) closeRouter(ctx context.Context) error {
 	if s.router == nil {
@@ -130,7 +138,7 @@ func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request, id string) er
 	switch {
 	case errors.Is(err, router.ErrFull):
 		return fmt.Errorf("%w: %w", engine.ErrFull, err)
-	case errors.Is(err, router.ErrClosed): // of the session it says nothing
+	case errors.Is(err, router.ErrClosed), errors.Is(err, router.ErrDraining): // of the session it says nothing
 		return fmt.Errorf("%w: %w", engine.ErrClosing, err)
 	}
 	return err
@@ -150,6 +158,7 @@ type relayed struct{ *router.Relay }
 
 func (r relayed) gone() bool { return r.Ended() }
 
-func (r relayed) busy() bool { return false } // its owner alone knows
+// busy says that its probe is not over; of the rest its owner alone knows.
+func (r relayed) busy() bool { return r.Probing() }
 
 func (r relayed) letGo(DisconnectReason) { r.Close() }

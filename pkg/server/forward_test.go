@@ -106,8 +106,8 @@ func (n *forwarder) kill() {
 	_ = n.web.Close()
 }
 
-// do sends one request to a node. Header lines are "Name: value".
-func (f *forwarders) do(node, method, query, body string, header ...string) (int, string) {
+// ask sends one request to a node. Header lines are "Name: value".
+func (f *forwarders) ask(node, method, query, body string, header ...string) (*http.Response, error) {
 	f.t.Helper()
 	transport := &http.Transport{DialContext: f.dial, DisableKeepAlives: true}
 	r, err := http.NewRequestWithContext(f.t.Context(), method, "http://"+node+"/socket.io/?"+query, strings.NewReader(body))
@@ -118,7 +118,13 @@ func (f *forwarders) do(node, method, query, body string, header ...string) (int
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Add(name, value)
 	}
-	answer, err := transport.RoundTrip(r)
+	return transport.RoundTrip(r)
+}
+
+// do returns the answer's status and body, or why there is none.
+func (f *forwarders) do(node, method, query, body string, header ...string) (int, string) {
+	f.t.Helper()
+	answer, err := f.ask(node, method, query, body, header...)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -335,69 +341,6 @@ func TestForward_ShutdownEndsWhatIsDoneForOthers(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 		f.want("a", "POST", query, "40", http.StatusOK, "ok") // the session did not know of that node
-	})
-}
-
-// Who stops listening when Drain says so cuts nobody off: what comes until then is
-// forwarded, and what is under way is answered.
-func TestForward_GoesOnUntilADrainedNodeHasStoppedListening(t *testing.T) {
-	hub := memory.New()
-	inForwardingBubble(t, 1, server.Options{Adapter: hub}, func(t *testing.T, f *forwarders) {
-		polled := make(chan string, 1)
-		var query string
-		drained := func(ctx context.Context) {
-			go func() {
-				_, answer := f.do("b", "GET", query, "")
-				polled <- answer
-			}()
-			synctest.Wait()
-			f.want("b", "POST", query, "40", http.StatusOK, "ok")
-			if err := f.nodes["b"].web.Shutdown(ctx); err != nil {
-				t.Error(err)
-			}
-			panic("of the program's")
-		}
-		defer f.start("b", server.Options{Adapter: hub, Advertise: "http://b", ClusterSecret: clusterSecret, Drained: drained})()
-		time.Sleep(time.Second)
-		query, _ = f.open("a")
-		if err := f.nodes["b"].Drain(t.Context(), time.Second); err != nil {
-			t.Fatal(err)
-		}
-		if answer := <-polled; !strings.HasPrefix(answer, `40{"sid":`) {
-			t.Errorf("the poll under way got %q", answer)
-		}
-		if n := f.nodes["b"].Stats().Panics; n != 1 {
-			t.Errorf("%d panics are counted, want 1", n)
-		}
-		f.want("a", "POST", query, "3", http.StatusOK, "ok")
-	})
-}
-
-func TestForward_DrainEndsRelaysOneAfterTheOther(t *testing.T) {
-	inForwardingBubble(t, 2, server.Options{}, func(t *testing.T, f *forwarders) {
-		const relays, window = 10, 10 * time.Second
-		ended := make(chan time.Duration, relays)
-		began := time.Now()
-		for range relays {
-			_, id := f.open("a")
-			conn := f.upgrade("b", id)
-			go func() {
-				for err := error(nil); err == nil; {
-					_, _, err = conn.ReadMessage()
-				}
-				ended <- time.Since(began)
-			}()
-		}
-		synctest.Wait()
-		if err := f.nodes["b"].Drain(t.Context(), window); err != nil {
-			t.Fatal(err)
-		}
-		for i := range relays {
-			share := window / relays
-			if at := <-ended; at < time.Duration(i)*share || at > time.Duration(i+1)*share+100*time.Millisecond {
-				t.Errorf("relay %d ended after %v, its share is the one from %v on", i, at, time.Duration(i)*share)
-			}
-		}
 	})
 }
 
