@@ -39,6 +39,8 @@ var withoutFlag = map[string]string{
 	"server.Options.Cookie.Unparsed":    "of cookies that were read",
 
 	"redis.Options.Logger": "made of --log-format and --log-level",
+
+	"server.Options.ClusterAuthorities": "made of --cluster-ca",
 }
 
 // withoutOption are the flags that set no option, each with what it does instead, which
@@ -63,6 +65,7 @@ var withoutOption = map[string]string{
 	"redis-cluster":  "the client",
 	"redis-sentinel": "the client",
 	"redis-ca":       "the client",
+	"cluster-ca":     "ClusterAuthorities, which cannot be compared",
 	"log-format":     "the logger",
 	"log-level":      "the logger",
 }
@@ -97,6 +100,8 @@ var goodForms = map[string][2]string{
 	"folder":   {"web", "web/assets"},
 	"node-url": {"http://a:1", "http://b:1"},
 	"key":      {"0123456789abcdef", "0123456789abcdeF"},
+
+	"authorities": {"testdata/authority.pem", "testdata/authority.pem"},
 }
 
 // setting is a flag with one of two values, neither of which is its default.

@@ -107,6 +107,7 @@ type recoveryFlags struct {
 type memberFlags struct {
 	Advertise         string        `placeholder:"URL" form:"node-url" needs:"cluster-secret" help:"URL at which the other nodes reach this one, such as http://10.0.0.7:3000, or auto: the first address of this machine that is not loopback, with the port on which the node listens. Requests for its clients that come to another node are then forwarded to it. Default: they are not."`
 	ClusterSecret     string        `placeholder:"SECRET" form:"key" secret:"all" help:"Forward requests for clients of other nodes to these, so that the load balancer need not be sticky. 16 characters or more, the same on all nodes. Set it in the environment: a command line can be seen by other users. Default: nothing is forwarded."`
+	ClusterCA         string        `name:"cluster-ca" placeholder:"FILE" form:"authorities" needs:"cluster-secret" help:"Authorities (PEM) that vouch for the certificates of other nodes whose URLs begin with https, instead of the system's. It is read when the node starts."`
 	Application       string        `placeholder:"NAME" help:"Name of the application. Nodes that hear another one's warn of it: a prefix is then used twice. Default: the path of the program's main package."`
 	RequestTimeout    time.Duration `default:"5s" min:"1ms" help:"How long calls to other nodes wait for answers."`
 	HeartbeatInterval time.Duration `default:"5s" min:"1ms" help:"Time between two heartbeats among nodes."`

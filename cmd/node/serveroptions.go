@@ -103,6 +103,9 @@ func (f *memberFlags) set(o *server.Options) {
 	o.Application = f.Application
 	o.Advertise = f.Advertise
 	o.ClusterSecret = []byte(f.ClusterSecret)
+	if f.ClusterCA != "" {
+		o.ClusterAuthorities, _ = authorities(f.ClusterCA) // that it can be read is the flag's form
+	}
 	o.RequestTimeout = f.RequestTimeout
 	o.HeartbeatInterval = f.HeartbeatInterval
 	o.HeartbeatTimeout = f.HeartbeatTimeout

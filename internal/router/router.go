@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -56,6 +57,8 @@ type Options struct {
 	WriteTimeout time.Duration
 	// MaxRelays bounds the relayed WebSockets. Zero and less: no bound.
 	MaxRelays int
+	// Authorities vouch for the certificates of nodes with an https address. Nil: the system's.
+	Authorities *x509.CertPool
 	// Dial replaces the way to other nodes, for tests. Nil: TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -96,7 +99,7 @@ func New(ctx context.Context, s *Signer, o Options) *Router {
 	}
 	r.transport = &http.Transport{ // without a proxy, whatever the environment says, and without HTTP/2, which has no upgrade
 		DialContext:            o.Dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Authorities},
 		TLSHandshakeTimeout:    dialTimeout,
 		ResponseHeaderTimeout:  o.AnswerTimeout,
 		MaxResponseHeaderBytes: maxAnswerHeader,

@@ -82,7 +82,7 @@ func (s *Server) newRouter(signer *router.Signer) *router.Router {
 	o := &s.options
 	write := cmp.Or(o.WriteTimeout, 10*time.Second)
 	return router.New(s.base, signer, router.Options{
-		Self: s.cluster.ID(), WriteTimeout: write, MaxRelays: o.MaxConnections, Dial: o.dial,
+		Self: s.cluster.ID(), WriteTimeout: write, MaxRelays: o.MaxConnections, Authorities: o.ClusterAuthorities, Dial: o.dial,
 		AnswerTimeout: cmp.Or(o.PingInterval, 25*time.Second) + cmp.Or(o.PingTimeout, 20*time.Second) + write,
 	})
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -218,6 +219,9 @@ type Options struct {
 	// to that node, so that the load balancer need not be sticky; the nodes sign what they
 	// announce and forward. Their clocks may differ by 30 s. Nil: nothing is forwarded.
 	ClusterSecret []byte
+	// ClusterAuthorities vouch for the certificates of other nodes whose Advertise begins with
+	// https. Nil: those of the system.
+	ClusterAuthorities *x509.CertPool
 	// dial replaces the way to other nodes, for tests.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 

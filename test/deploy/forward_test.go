@@ -13,11 +13,14 @@ import (
 	"net/url"
 	"sync/atomic"
 	"testing"
+
+	"github.com/roomcast/roomcast/internal/testutil/certificate"
 )
 
 // rotation sends each request to the next node, whatever its client had before, and to
 // the one after that if nobody listens.
 type rotation struct {
+	scheme    string
 	addresses []string
 	next      atomic.Uint64
 	transport http.Transport
@@ -33,6 +36,7 @@ func (r *rotation) RoundTrip(request *http.Request) (answer *http.Response, err 
 	}
 	for range r.addresses {
 		out := request.Clone(request.Context())
+		out.URL.Scheme = r.scheme
 		out.URL.Host = r.addresses[r.next.Add(1)%uint64(len(r.addresses))]
 		if body != nil {
 			out.Body = io.NopCloser(bytes.NewReader(body))
@@ -50,7 +54,11 @@ func (r *rotation) RoundTrip(request *http.Request) (answer *http.Response, err 
 // the test.
 func startRotation(t testing.TB, nodes []*node) (base string) {
 	t.Helper()
-	r := &rotation{}
+	return (&rotation{scheme: "http"}).start(t, nodes)
+}
+
+func (r *rotation) start(t testing.TB, nodes []*node) (base string) {
+	t.Helper()
 	for _, n := range nodes {
 		r.addresses = append(r.addresses, addressOf(n.port))
 	}
@@ -92,6 +100,21 @@ func TestForward_ClientsThatPollConnectAtTheFirstTry(t *testing.T) {
 		t.Errorf("got %+v, want %d clients and no failure", first, c.size)
 	}
 	c.talk(t)
+}
+
+// Nodes that speak TLS forward to each other over TLS, with certificates of an authority that
+// the operator has made.
+func TestForward_OverTLS(t *testing.T) {
+	pair, err := certificate.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := startNodes(t, "ROOMCAST_TLS_CERT="+pair.File, "ROOMCAST_TLS_KEY="+pair.KeyFile,
+		"ROOMCAST_ADVERTISE=auto", "ROOMCAST_CLUSTER_CA="+pair.File)
+	r := &rotation{scheme: "https"}
+	r.transport.TLSClientConfig = pair.Client
+	c, first := gatherCrowd(t, r.start(t, nodes), 200, "default", nil)
+	expectFlawless(t, c, first)
 }
 
 // While nodes are restarted one by one clients lose their sessions, and the relays of
