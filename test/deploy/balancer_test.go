@@ -97,8 +97,10 @@ func temporary(dir string) (directives string) {
 	return directives
 }
 
-// server is a line of haproxy.cfg that names a node.
-var server = regexp.MustCompile(`server node(\d) node\d:3000 check port 9090`)
+// checkOf is what a line of haproxy.cfg that has a node checked says of it.
+func checkOf(number int) *regexp.Regexp {
+	return regexp.MustCompile(fmt.Sprintf(`(server [a-z]+%d \S+) check port 9090`, number))
+}
 
 // startHAProxy starts HAProxy with haproxy.cfg before the nodes, over TLS with pair.
 // It ends with the test.
@@ -118,11 +120,10 @@ func startHAProxy(t testing.TB, backends []backend, pair *certificate.Pair) stri
 	} else {
 		config = replace(t, config, "bind :3001", "bind "+addressOf(port))
 	}
-	config = server.ReplaceAllStringFunc(config, func(line string) string {
-		number := server.FindStringSubmatch(line)[1]
-		b := backends[number[0]-'1']
-		return fmt.Sprintf("server node%s %s check port %d", number, addressOf(b.port), b.adminPort)
-	})
+	for i, b := range backends {
+		config = replace(t, config, fmt.Sprintf(" node%d:3000", i+1), " "+addressOf(b.port))
+		config = checkOf(i+1).ReplaceAllString(config, fmt.Sprintf("$1 check port %d", b.adminPort))
+	}
 	path := filepath.Join(dir, "haproxy.cfg")
 	write(t, path, config)
 	launch(t, exec.Command(need(t, "haproxy"), "-db", "-f", path), port)

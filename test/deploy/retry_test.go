@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/gorilla/websocket"
 )
 
 // fakes are three servers in the place of nodes, which count what reaches them.
@@ -98,8 +100,50 @@ func TestRetry_RequestOfASessionIsSentOnce(t *testing.T) {
 	}
 }
 
-// request sends a request to the Socket.IO endpoint and returns the answer's status.
-func request(t *testing.T, method, url, query string) int {
+// A node that says 503 has done nothing with the request. Another one is asked for what a
+// client of a session wants to get, a WebSocket among it; what it posts is never sent twice.
+func TestRetry_RefusedRequestOfASession(t *testing.T) {
+	for _, b := range balancers {
+		t.Run(b.name, func(t *testing.T) {
+			f := startFakes(t, func(number int, w http.ResponseWriter, r *http.Request) {
+				switch {
+				case number < 2:
+					w.Header().Set("Retry-After", "1")
+					w.WriteHeader(http.StatusServiceUnavailable)
+				case r.Header.Get("Upgrade") != "":
+					c, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					_ = c.Close()
+				}
+			})
+			url := b.start(t, f.backends, nil)
+			for n := range 9 {
+				if status := request(t, http.MethodGet, url, fmt.Sprintf("sid=abc&n=get%d", n)); status != http.StatusOK {
+					t.Errorf("GET %d: got %d, want 200 of the third node", n, status)
+				}
+				upgrade := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="}
+				if status := request(t, http.MethodGet, url, fmt.Sprintf("sid=abc&n=upgrade%d", n), upgrade...); status != http.StatusSwitchingProtocols {
+					t.Errorf("upgrade %d: got %d, want 101 of the third node", n, status)
+				}
+				request(t, http.MethodPost, url, fmt.Sprintf("sid=abc&n=post%d", n))
+			}
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			for n := range 9 {
+				if times := f.arrived[fmt.Sprintf("post%d", n)]; times != 1 {
+					t.Errorf("POST %d has arrived %d times", n, times)
+				}
+			}
+		})
+	}
+}
+
+// request sends a request to the Socket.IO endpoint, with headers of which each value follows
+// its name, and returns the answer's status.
+func request(t *testing.T, method, url, query string, header ...string) int {
 	t.Helper()
 	body := strings.NewReader("")
 	if method == http.MethodPost {
@@ -108,6 +152,9 @@ func request(t *testing.T, method, url, query string) int {
 	r, err := http.NewRequestWithContext(t.Context(), method, url+"/socket.io/?EIO=4&transport=polling&"+query, body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(r)
