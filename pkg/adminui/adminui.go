@@ -15,7 +15,8 @@ import (
 )
 
 // MinPasswordLength is the least length of Options.Password, in characters: every client
-// that reaches the server can try one.
+// that reaches the server can try one, though of each address, and of all together, only few
+// in a time.
 const MinPasswordLength = 16
 
 // Options configures a UI.
@@ -49,11 +50,12 @@ type UI struct {
 	events  counter
 	started time.Time
 
-	server *server.Server
-	ns     *server.Namespace
-	asked  atomic.Int64 // when somebody was last known to look, in Unix nanoseconds
-	looks  chan look
-	feed   *feed // nil without Development
+	server   *server.Server
+	ns       *server.Namespace
+	attempts attempts
+	asked    atomic.Int64 // when somebody was last known to look, in Unix nanoseconds
+	looks    chan look
+	feed     *feed // nil without Development
 }
 
 // New returns a UI that waits for its server. It fails for missing or short credentials.

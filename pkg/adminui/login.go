@@ -26,16 +26,40 @@ type credentials struct {
 // refusalsLogged is how many refused logins are logged in a second.
 const refusalsLogged = 10
 
+// The answers to whom is not let in. The page knows the first one.
+var (
+	errCredentials = &server.ConnectError{Message: "invalid credentials"}
+	errAttempts    = &server.ConnectError{Message: "too many failed logins, try again later"}
+)
+
 // authenticate lets in who has the password or a session.
 func (u *UI) authenticate(_ context.Context, s *server.Socket) error {
-	var c credentials
-	if err := s.Handshake().DecodeAuth(&c); err == nil {
-		if u.isSession(c.SessionID, time.Now()) || u.isLogin(c) {
-			return nil
-		}
+	refusal := u.admit(s.Handshake(), time.Now())
+	if refusal == nil {
+		return nil
 	}
-	u.refused.Warn("admin UI: login refused", "client", s.Handshake().RemoteAddr)
-	return &server.ConnectError{Message: "invalid credentials"}
+	u.refused.Warn("admin UI: login refused", "client", s.Handshake().RemoteAddr, "reason", refusal.Message)
+	return refusal
+}
+
+// admit says why a client is not let in, or nil. When too many logins have failed, a
+// password is not even looked at.
+func (u *UI) admit(h *server.Handshake, now time.Time) *server.ConnectError {
+	var c credentials
+	switch err := h.DecodeAuth(&c); {
+	case err != nil:
+		return errCredentials
+	case u.isSession(c.SessionID, now):
+		return nil
+	case c.Password == "": // guesses nothing, as a page whose session is over
+		return errCredentials
+	case !u.attempts.begin(h.RemoteAddr, now):
+		return errAttempts
+	case !u.isLogin(c):
+		return errCredentials
+	}
+	u.attempts.succeeded(h.RemoteAddr, now)
+	return nil
 }
 
 // isLogin compares in a time that does not depend on where the texts differ.
