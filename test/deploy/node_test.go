@@ -22,6 +22,7 @@ const clusterSecret = "a secret of the tests alone"
 // node is a `node serve` process that can be stopped and started again on its ports.
 type node struct {
 	port, adminPort int
+	redis           string // its address
 
 	environment []string
 	process     *process.Process
@@ -34,7 +35,7 @@ func startNodes(t testing.TB, environment ...string) []*node {
 	addr := redisserver.Addr(t)
 	var nodes []*node
 	for range 3 {
-		n := &node{port: freePort(t), adminPort: freePort(t)}
+		n := &node{port: freePort(t), adminPort: freePort(t), redis: addr}
 		n.environment = append([]string{
 			"ROOMCAST_LISTEN=" + addressOf(n.port),
 			"ROOMCAST_ADMIN_LISTEN=" + addressOf(n.adminPort),
