@@ -5,11 +5,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	_ "net/http/pprof" // on --pprof's own listener only
 	"os"
@@ -26,7 +28,10 @@ import (
 )
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:3000", "address to listen on")
+	var at place
+	flag.StringVar(&at.address, "listen", "127.0.0.1:3000", "address to listen on")
+	flag.StringVar(&at.cert, "tls-cert", "", "certificate in PEM; with it and its key the server speaks TLS")
+	flag.StringVar(&at.key, "tls-key", "", "key of the certificate")
 	kind := flag.String("adapter", "memory", "memory, pubsub, sharded or streams")
 	url := flag.String("redis", "", "URL of the Redis server, for all but memory")
 	interest := flag.Bool("interest-routing", false, "a room's messages visit only the nodes that have it; for pubsub and sharded")
@@ -34,6 +39,7 @@ func main() {
 	flag.DurationVar(&options.ParkAfter, "park-after", 0, "how long a connection is quiet before it is parked; 0: the default; negative: never")
 	flag.DurationVar(&options.ReleaseMemoryAfter, "release-after", 5*time.Second, "when memory goes back to the system after many clients have come or gone")
 	namespaces := flag.Int("namespaces", 0, "further namespaces with the same handlers: /0, /1 and so on")
+	deflate := flag.Bool("deflate", false, "compress messages of 1 KB and more on WebSockets whose client wants it")
 	profile := flag.String("pprof", "", "address of a listener for profiles; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -42,12 +48,37 @@ func main() {
 		go func() { log.Println(http.ListenAndServe(*profile, nil)) }()
 	}
 	bus := busOptions{kind: *kind, url: *url, interest: *interest}
-	if err := run(ctx, *listen, bus, options, *namespaces); err != nil {
+	if *deflate {
+		options.PerMessageDeflate = &server.Deflate{}
+	}
+	if err := run(ctx, at, bus, options, *namespaces); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, listen string, bus busOptions, options server.Options, namespaces int) error {
+// place is where the server listens, and with which certificate, if any.
+type place struct{ address, cert, key string }
+
+// listen returns the listener and the URL at which it is reached.
+func (p place) listen(ctx context.Context) (listener net.Listener, url string, err error) {
+	var config *tls.Config
+	if p.cert != "" {
+		pair, err := tls.LoadX509KeyPair(p.cert, p.key)
+		if err != nil {
+			return nil, "", fmt.Errorf("--tls-cert, --tls-key: %w", err)
+		}
+		config = &tls.Config{Certificates: []tls.Certificate{pair}}
+	}
+	if listener, err = server.Listen(ctx, "tcp", p.address); err != nil {
+		return nil, "", err
+	}
+	if config == nil {
+		return listener, "http://" + listener.Addr().String(), nil
+	}
+	return tls.NewListener(listener, config), "https://" + listener.Addr().String(), nil
+}
+
+func run(ctx context.Context, at place, bus busOptions, options server.Options, namespaces int) error {
 	opened, closeBus, err := bus.open()
 	if err != nil {
 		return err
@@ -63,7 +94,7 @@ func run(ctx context.Context, listen string, bus busOptions, options server.Opti
 		register(srv.Of("/" + strconv.Itoa(i)))
 	}
 
-	listener, err := server.Listen(ctx, "tcp", listen)
+	listener, url, err := at.listen(ctx)
 	if err != nil {
 		return errors.Join(err, srv.Shutdown(ctx))
 	}
@@ -73,7 +104,7 @@ func run(ctx context.Context, listen string, bus busOptions, options server.Opti
 	server.ConfigureHTTP(web)
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(listener) }()
-	err = json.NewEncoder(os.Stdout).Encode(map[string]string{"url": "http://" + listener.Addr().String()})
+	err = json.NewEncoder(os.Stdout).Encode(map[string]string{"url": url})
 	if err == nil {
 		select {
 		case err = <-failed:
