@@ -3,6 +3,7 @@
 #   make demo         three nodes and a chat page; needs nothing but Go
 #   make test         all checks and all tests; installs what is missing where it may
 #   make faults       breaks Redis, nodes and networks under load, and writes docs/faults.md
+#   make bench-compare  all benchmarks beside the baseline; fails when one allocates more
 #   make growth       measures how costs grow, beside Node.js, and draws docs/performance
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,11 +13,12 @@ GO ?= go
 JS := test/integration/js
 CLIENT := cmd/node/web/assets/socket.io.min.js
 FUZZTIME ?= 10s
-# The duration of one benchmark and how often it runs; benchstat wants ten.
-BENCHTIME ?= 1s
-BENCHCOUNT ?= 1
+# The duration of one benchmark and how often it runs; benchstat wants six at least.
+BENCHTIME ?= 50ms
+BENCHCOUNT ?= 6
+BASELINE := test/bench/baseline.txt
 
-.PHONY: build demo test fmt lint race fuzz-short integration bench faults growth tools client
+.PHONY: build demo test fmt lint race fuzz-short integration bench bench-compare bench-baseline faults growth tools client
 
 build: client ## bin/node
 	$(GO) build -trimpath -o bin/node ./cmd/node
@@ -83,8 +85,20 @@ fuzz-short:
 	  done; \
 	done
 
+# Minutes on a quiet machine. What a benchmark weighs instead of timing is not for comparing.
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./...
+	@mkdir -p bin
+	$(GO) test -run '^$$' -bench . -skip '^BenchmarkWeight_|_IdleWebSocket$$' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) \
+	  $$(git grep -l '^func Benchmark' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's|^|./|') | \
+	  grep -E '^(goos|goarch|pkg|cpu|Benchmark|FAIL|--- FAIL)' | tee bin/bench.txt
+
+# Times are shown beside those of the machine that wrote the baseline; more allocations fail.
+bench-compare: bench
+	$(GO) tool benchstat $(BASELINE) bin/bench.txt
+	$(GO) run ./internal/benchcheck $(BASELINE) bin/bench.txt
+
+bench-baseline: bench
+	cp bin/bench.txt $(BASELINE)
 
 # Half an hour of faults, against what is promised. ARGS takes --row F1,F3,
 # --adapter streams and --short, which is what the tests run.

@@ -79,8 +79,9 @@ var places = map[string]place{
 		modMiniredis: "the Redis that the demo brings along",
 	}},
 
-	"internal/archtest":  {equipment, nil},
-	"internal/testcount": {equipment, nil},
+	"internal/archtest":   {equipment, nil},
+	"internal/testcount":  {equipment, nil},
+	"internal/benchcheck": {equipment, nil},
 }
 
 // free says of a package that may import what it likes, and why.
