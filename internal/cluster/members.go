@@ -32,6 +32,45 @@ type Member struct {
 type members struct {
 	mu   sync.Mutex
 	byID map[adapter.NodeID]Member
+	gone map[uint32]time.Time // the tags of those that were, and when they ceased to be
+	news chan struct{}        // closed when a member or a tag is new; nil while nobody waits
+}
+
+// goneLasts is how long a tag is remembered after its member: as long as any client of it
+// may go on to ask.
+const goneLasts = time.Hour
+
+// watch returns what the next news closes.
+func (m *members) watch() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.news == nil {
+		m.news = make(chan struct{})
+	}
+	return m.news
+}
+
+// hadLeft says whether a member had tag that is none any more.
+func (m *members) hadLeft(tag uint32) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, gone := m.gone[tag]
+	return gone
+}
+
+// remove forgets a member, but not its tag. The caller holds mu.
+func (m *members) remove(member Member) {
+	delete(m.byID, member.ID)
+	if m.gone == nil {
+		m.gone = make(map[uint32]time.Time)
+	}
+	now := time.Now()
+	for tag, at := range m.gone {
+		if now.Sub(at) > goneLasts {
+			delete(m.gone, tag)
+		}
+	}
+	m.gone[member.Tag] = now
 }
 
 // heard notes a sign of life and says whether it was the first one. An address that is not
@@ -43,11 +82,16 @@ func (m *members) heard(id adapter.NodeID, h *adapter.Heartbeat, trusted bool) b
 	if m.byID == nil {
 		m.byID = make(map[adapter.NodeID]Member)
 	}
+	before := member.Tag
 	member.ID, member.Tag, member.Namespaces, member.LastSeen = id, h.Tag, h.Namespaces, time.Now()
 	if trusted {
 		member.Address, member.addressed, member.owns = h.Address, member.LastSeen, h.Tag
 	}
 	m.byID[id] = member
+	if m.news != nil && (!known || before != h.Tag) {
+		close(m.news)
+		m.news = nil
+	}
 	return !known
 }
 
@@ -55,8 +99,10 @@ func (m *members) heard(id adapter.NodeID, h *adapter.Heartbeat, trusted bool) b
 func (m *members) left(id adapter.NodeID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, known := m.byID[id]
-	delete(m.byID, id)
+	member, known := m.byID[id]
+	if known {
+		m.remove(member)
+	}
 	return known
 }
 
@@ -65,10 +111,10 @@ func (m *members) evict(silent time.Time) []Member {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var evicted []Member
-	for id, member := range m.byID {
+	for _, member := range m.byID {
 		if !member.LastSeen.After(silent) {
 			evicted = append(evicted, member)
-			delete(m.byID, id)
+			m.remove(member)
 		}
 	}
 	return evicted

@@ -30,6 +30,7 @@ type Node struct {
 	heartbeat heartbeat
 	strangers strangers
 	traffic   traffic
+	awaiting  atomic.Int64    // requests whose owner nobody has heard of
 	ctx       context.Context // ends when Close begins
 	stop      context.CancelFunc
 	running   sync.WaitGroup // heartbeat's goroutine
@@ -108,17 +109,6 @@ func (n *Node) TagSuffix() string { return n.identity.Load().suffix }
 // Members returns the other live nodes, sorted by id. Their lists of namespaces
 // are not to be changed.
 func (n *Node) Members() []Member { return n.members.list() }
-
-// Owner returns the other live member whose tag ends an id. It has an Address only if it
-// has announced one as Options.Trusts wants it, together with that tag and within
-// HeartbeatTimeout. Of two with one tag it is the older one, which keeps it.
-func (n *Node) Owner(id string) (Member, bool) {
-	tag, ok := tagOf(id)
-	if !ok || tag == n.Tag() {
-		return Member{}, false
-	}
-	return n.members.owner(tag, time.Now().Add(-n.options.HeartbeatTimeout))
-}
 
 // Status says whether the backend is reached. An adapter that does not report is
 // up, and so is a node without one.

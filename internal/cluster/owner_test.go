@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -110,4 +111,76 @@ func TestOwner_OfATagThatWasTakenTwiceIsTheOlderMember(t *testing.T) {
 			t.Errorf("with the other tag: got %+v, %v", got, ok)
 		}
 	})
+}
+
+func TestAwaitOwner_WaitsForAMemberThatNobodyHasHeardOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := memory.New()
+		n := reached(t, hub, "http://n")
+		w := watch(t, hub, "w")
+		tag := n.Tag() ^ 1
+		start := time.Now()
+		time.AfterFunc(acquaintance/2, func() {
+			w.say(&adapter.Message{Kind: adapter.KindHello, Heartbeat: &adapter.Heartbeat{Tag: tag, Address: "http://w", Proof: []byte("good")}})
+		})
+		if got, ok := n.AwaitOwner(t.Context(), idWith(tag)); !ok || got.ID != "w" || got.Address != "http://w" || time.Since(start) != acquaintance/2 {
+			t.Errorf("got %+v, %v after %v", got, ok, time.Since(start))
+		}
+	})
+}
+
+func TestAwaitOwner_EndsWithItsPatienceItsContextAndItsNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := reached(t, memory.New(), "http://n")
+		id := idWith(n.Tag() ^ 1)
+		expect := func(what string, ctx context.Context, wait time.Duration) {
+			t.Helper()
+			start := time.Now()
+			if got, ok := n.AwaitOwner(ctx, id); ok || time.Since(start) != wait {
+				t.Errorf("%s: got %+v, %v after %v, want nobody after %v", what, got, ok, time.Since(start), wait)
+			}
+		}
+		expect("patience", t.Context(), acquaintance)
+		ctx, cancel := context.WithTimeout(t.Context(), acquaintance/4)
+		defer cancel()
+		expect("context", ctx, acquaintance/4)
+		n.awaiting.Store(maxAcquaintances)
+		expect("too many", t.Context(), 0)
+		n.awaiting.Store(0)
+		time.AfterFunc(acquaintance/4, func() { _ = n.Close(context.Background()) })
+		expect("node", t.Context(), acquaintance/4)
+	})
+}
+
+// The clients of a node that is gone hear so at once.
+func TestAwaitOwner_DoesNotWaitForOneThatHasGone(t *testing.T) {
+	for what, left := range map[string]bool{"left": true, "died": false} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hub := memory.New()
+				n := reached(t, hub, "http://n")
+				w := watch(t, hub, "w")
+				tag := n.Tag() ^ 1
+				w.say(&adapter.Message{Kind: adapter.KindHello, Heartbeat: &adapter.Heartbeat{Tag: tag}})
+				if left {
+					w.say(&adapter.Message{Kind: adapter.KindGoodbye})
+					synctest.Wait()
+				} else {
+					time.Sleep(time.Minute)
+				}
+				start := time.Now()
+				if got, ok := n.AwaitOwner(t.Context(), idWith(tag)); ok || time.Since(start) != 0 {
+					t.Errorf("got %+v, %v after %v", got, ok, time.Since(start))
+				}
+				time.Sleep(goneLasts + time.Nanosecond)
+				w.say(&adapter.Message{Kind: adapter.KindHello, Heartbeat: &adapter.Heartbeat{Tag: tag ^ 2}})
+				w.say(&adapter.Message{Kind: adapter.KindGoodbye})
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if n.members.hadLeft(tag) {
+					t.Error("its tag is remembered for ever")
+				}
+			})
+		})
+	}
 }

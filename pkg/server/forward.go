@@ -121,7 +121,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) *http.Request {
 
 // elsewhere has a request answered by the node that has its session.
 func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request, id string) error {
-	owner, found := s.cluster.Owner(id)
+	owner, found := s.owner(r.Context(), id)
 	switch {
 	case !found:
 		return errNoOwner
@@ -142,6 +142,15 @@ func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request, id string) er
 		return fmt.Errorf("%w: %w", engine.ErrClosing, err)
 	}
 	return err
+}
+
+// owner returns the node that has a session. Only if its requests can be forwarded is it
+// worth a moment's patience with a node that is new.
+func (s *Server) owner(ctx context.Context, id string) (cluster.Member, bool) {
+	if s.router == nil {
+		return s.cluster.Owner(id)
+	}
+	return s.cluster.AwaitOwner(ctx, id)
 }
 
 // forwarding returns the counters, all zero while nothing is forwarded.

@@ -316,6 +316,24 @@ func TestForward_NodeThatSaidGoodbyeIsNotCalled(t *testing.T) {
 	})
 }
 
+// A node's first clients are there before all others have heard of it.
+func TestForward_WaitsAMomentForANodeThatIsNew(t *testing.T) {
+	hub := memory.New()
+	inForwardingBubble(t, 1, server.Options{Adapter: hub}, func(t *testing.T, f *forwarders) {
+		f.nodes["a"].wire.cut.Store(true)
+		defer f.start("new", server.Options{Adapter: hub, Advertise: "http://new", ClusterSecret: clusterSecret})()
+		synctest.Wait()
+		f.nodes["a"].wire.cut.Store(false)
+		query, _ := f.open("new")
+		time.AfterFunc(time.Second/2, func() { f.nodes["new"].Of("/another") }) // of which it tells all
+		began := time.Now()
+		f.want("a", "POST", query, "40", http.StatusOK, "ok")
+		if took := time.Since(began); took != time.Second/2 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 func TestForward_ShutdownEndsWhatIsDoneForOthers(t *testing.T) {
 	inForwardingBubble(t, 2, server.Options{}, func(t *testing.T, f *forwarders) {
 		query, id := f.open("a")
