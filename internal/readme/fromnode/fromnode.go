@@ -69,7 +69,11 @@ func Serve(ctx context.Context, window time.Duration, wrap func(http.Handler) ht
 	}
 	h := &http.Server{Handler: mux}
 	server.ConfigureHTTP(h)
-	log.Println(srv.Stats(), srv.Health(), h.ListenAndServe())
+	listener, err := server.Listen(ctx, "tcp", ":3000")
+	if err != nil {
+		return err
+	}
+	log.Println(srv.Stats(), srv.Health(), h.Serve(listener))
 	return errors.Join(srv.Drain(ctx, window), srv.Shutdown(ctx))
 }
 
