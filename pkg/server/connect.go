@@ -45,7 +45,11 @@ func (c *connection) connect(p packet.Packet) error {
 	s.mu.Lock()
 	s.wake()
 	s.mu.Unlock()
-	c.server.tasks.Go(func() { s.introduce(n, r) })
+	if n != nil && s.comesBack() { // no code of the program runs before it has what it missed
+		c.server.doorway.enter(func(leave func()) { s.introduce(n, r, leave) })
+	} else {
+		c.server.tasks.Go(func() { s.introduce(n, r, func() {}) })
+	}
 	return nil
 }
 
@@ -94,10 +98,12 @@ func (c *connection) newSocket(p packet.Packet) (*Socket, error) {
 }
 
 // introduce finds the socket's namespace unless n is it, asks its middlewares,
-// accepts the client and goes on as the socket's goroutine.
-func (s *Socket) introduce(n *Namespace, r *running) {
+// accepts the client and goes on as the socket's goroutine. It calls restored before it
+// asks, or ends.
+func (s *Socket) introduce(n *Namespace, r *running, restored func()) {
 	err, unwelcome := errExit, error(nil)
 	defer func() { // also when a handler has ended the goroutine
+		restored()
 		s.endConnect(r, errors.Join(err, unwelcome))
 		if err != nil {
 			s.reject(err)
@@ -105,7 +111,7 @@ func (s *Socket) introduce(n *Namespace, r *running) {
 			s.run()
 		}
 	}()
-	if err = s.admit(n); err != nil {
+	if err = s.admit(n, restored); err != nil {
 		return
 	}
 	for _, handle := range s.namespace.handlers.current.Load().connect {
@@ -127,7 +133,7 @@ var errUnwelcome = errors.New("server: handler of OnConnect failed")
 // errGone means that the client went, or was disconnected, while it was connecting.
 var errGone = &ConnectError{Message: "disconnected"}
 
-func (s *Socket) admit(n *Namespace) error {
+func (s *Socket) admit(n *Namespace, restored func()) error {
 	if n == nil {
 		var err error
 		if n, err = s.connection.server.namespaceFor(s); err != nil {
@@ -139,6 +145,7 @@ func (s *Socket) admit(n *Namespace) error {
 		return errGone
 	}
 	c := s.restore()
+	restored()
 	if c == nil || !s.connection.server.options.Recovery.SkipMiddlewares {
 		if err := s.askMiddlewares(); err != nil {
 			return err

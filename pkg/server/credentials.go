@@ -14,6 +14,8 @@ const maxCredential = 256
 // credentials are what a client sends that comes back.
 type credentials struct{ privateID, offset string }
 
+func (c credentials) complete() bool { return c.privateID != "" && c.offset != "" }
+
 // cutCredentials takes what belongs to recovery out of an auth payload: it is a
 // secret, and none of the application's business.
 func cutCredentials(auth jsontext.Value) (c credentials, rest jsontext.Value) {

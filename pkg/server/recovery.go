@@ -175,6 +175,9 @@ func newPrivateID() string {
 // anything else.
 func (s *Socket) Recovered() bool { return s.recovery != nil && s.recovery.recovered }
 
+// comesBack says whether the client says that it was here before.
+func (s *Socket) comesBack() bool { return s.recovery != nil && s.recovery.comesBack.complete() }
+
 // restore makes s what its client's socket was before the disconnection, and
 // returns what was missed since, or nil if the client starts afresh.
 func (s *Socket) restore() *catchUp {
@@ -186,7 +189,7 @@ func (s *Socket) restore() *catchUp {
 	s.identify(&adapter.Record{SocketID: s.id, PrivateID: newPrivateID()}, false)
 	who := s.recovery.comesBack
 	s.recovery.comesBack = credentials{} // of no use any more
-	if who.privateID == "" || who.offset == "" {
+	if !who.complete() {
 		return nil
 	}
 	c, err := s.findMissed(who)

@@ -38,7 +38,8 @@ type Server struct {
 
 	undeliverable atomic.Uint64 // messages of other nodes that were dropped here
 	recoveries    recoveries
-	turns         turns        // of clients that come back
+	turns         turns        // of clients that recover
+	doorway       doorway      // of clients that come back
 	silences      silences     // of nodes that were asked for their sockets
 	client        *clientFiles // nil without Options.Client
 	unobserve     func()       // ends what observe began
@@ -78,6 +79,7 @@ func New(options Options) (*Server, error) {
 	if o := options.Observer; o != nil && (o.Begin != nil || o.End != nil) {
 		s.observer = o
 	}
+	s.doorway.tasks = s.tasks
 	s.life, s.end = context.WithCancelCause(s.base)
 	s.fanout = newFanout()
 	e, err := engine.New(s.engineOptions(), s.newConnection)

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// recoveringAtOnce is how many clients of a node come back at a time. When those of a
+	// recoveringAtOnce is how many clients of a node recover at a time. When those of a
 	// dead node come all at once, each is quick in its turn; all together none would be.
 	recoveringAtOnce = 32
 	// turnPatience bounds the wait for a turn. A client that has waited so long starts afresh.
 	turnPatience = 20 * time.Second
 )
 
-// turns are what clients that come back wait for.
+// turns are what clients that recover wait for.
 type turns chan struct{}
 
 func newTurns() turns { return make(turns, recoveringAtOnce) }
