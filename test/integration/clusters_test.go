@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"testing"
 
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+
 	"github.com/roomcast/roomcast/internal/testutil/redisserver"
 	"github.com/roomcast/roomcast/pkg/adapter/memory"
 	"github.com/roomcast/roomcast/pkg/adapter/redis"
+	"github.com/roomcast/roomcast/pkg/tracing"
 )
 
 // cluster is a set of nodes on which stories are played.
@@ -59,6 +62,7 @@ func startMixed(k kind) func(t *testing.T, c *chapter) cluster {
 		var nodes []*node
 		for range 2 {
 			o := c.options()
+			o.Observer = tracing.Observer(tracing.Options{Provider: sdk.NewTracerProvider()}) // what it adds to messages harms nobody
 			o.Adapter = over(t, k, addr, redis.Options{NodeJS: true})
 			nodes = append(nodes, startNodeOn(t, o))
 		}

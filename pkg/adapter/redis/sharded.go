@@ -91,22 +91,10 @@ func (s *sharded) write(o *bus.Outgoing, m *adapter.Message) (err error) {
 	case m.Kind == adapter.KindBroadcast && m.Broadcast != nil && len(m.Broadcast.Rooms) == 1:
 		channel = s.routing.way(m.Broadcast.Rooms[0])
 	}
-	m = untraced(m)
 	if o.Body, err = wire.AppendMessage(o.Body, wire.JSON, s.self, s.topic, m, 0); err == nil {
 		o.Channel = channel
 	}
 	return err
-}
-
-// untraced returns a broadcast without its trace, which Node.js servers over sharded pub/sub
-// have not been proven to read past.
-func untraced(m *adapter.Message) *adapter.Message {
-	if m.Kind != adapter.KindBroadcast || m.Broadcast == nil || m.Broadcast.Trace == "" {
-		return m
-	}
-	plain := m.Clone()
-	plain.Broadcast.Trace = ""
-	return plain
 }
 
 // read implements form.

@@ -20,7 +20,10 @@ export function serveCluster(namespace, subscribed) {
       await socket.join(rooms);
       await subscribed();
     });
-    on(socket, "leave", (rooms) => Promise.all(rooms.map((room) => socket.leave(room))));
+    on(socket, "leave", async (rooms) => {
+      await Promise.all(rooms.map((room) => socket.leave(room)));
+      await subscribed(); // a room that is joined again before Redis has answered to the end of its subscription hears nothing more
+    });
     on(socket, "broadcast", (selection, event, ...args) => { select(socket, selection).emit(event, ...args); });
     on(socket, "call", (selection, event, ...args) => new Promise((resolve) => {
       select(socket, selection).emit(event, ...args, (err, answers) => resolve({ answers, complete: !err }));
