@@ -62,7 +62,7 @@ func (s *Socket) run() {
 		s.mu.Lock()
 		box = s.inbox
 		s.inbox = nil
-		last := box == nil && s.state.Load() == disconnected && !s.ended
+		last := box == nil && s.recorded && !s.ended
 		if last {
 			s.ended = true
 		}

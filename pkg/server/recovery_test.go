@@ -61,6 +61,39 @@ func TestRecovery_RecordIsSavedBeforeOnDisconnect(t *testing.T) {
 	receive(t, told)
 }
 
+// A handler that runs meanwhile ends, and the program hears of the disconnection when the
+// record is saved, not when the handler has ended.
+func TestRecovery_RecordIsSavedBeforeOnDisconnectWhileAHandlerRuns(t *testing.T) {
+	s, url, kept := recovering(t, server.Options{})
+	told, handled := make(chan struct{}), make(chan struct{})
+	ns := s.Of("/")
+	server.On(ns, "work", func(ctx context.Context, _ *server.Socket, _ server.Args) error {
+		handled <- struct{}{}
+		<-ctx.Done()
+		close(handled)
+		return nil
+	})
+	ns.OnDisconnect(func(context.Context, *server.Socket, server.DisconnectReason) { close(told) })
+	kept.intervene(func(step, _ string) error {
+		if step == "save" {
+			<-handled
+			select {
+			case <-told:
+				t.Error("the program was told before the record was saved")
+			case <-time.After(50 * time.Millisecond): // long enough for one that does not wait
+			}
+		}
+		return nil
+	})
+	w := wander(t, url, "/", nil)
+	emit(t, s, 0)
+	w.events(`2["n",0]`)
+	w.Send(`2["work"]`)
+	receive(t, handled)
+	w.cut(kept)
+	receive(t, told)
+}
+
 func TestRecovery_ClientHasWhatItHadAndGetsWhatItMissed(t *testing.T) {
 	s, url, kept := recovering(t, server.Options{})
 	ns := s.Of("/")

@@ -31,15 +31,16 @@ type Socket struct {
 	recovery   *recovery // nil unless Options.Recovery is set
 	claimed    bool      // the adapter hears of the room of its id as of any other; changed with mu held
 
-	mu      sync.Mutex
-	reason  DisconnectReason
-	rooms   map[string]struct{} // beside the room of its own id; nil until the first
-	acks    map[uint64]waiter
-	inbox   *inbox // nil while no event waits
-	running bool   // the socket's goroutine is alive
-	ended   bool   // the handlers of OnDisconnect have run, or run now
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
+	mu       sync.Mutex
+	reason   DisconnectReason
+	rooms    map[string]struct{} // beside the room of its own id; nil until the first
+	acks     map[uint64]waiter
+	inbox    *inbox // nil while no event waits
+	running  bool   // the socket's goroutine is alive
+	recorded bool   // the socket has ended, and its record is saved
+	ended    bool   // the handlers of OnDisconnect have run, or run now
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
 }
 
 // The states of a socket, in the only order in which they follow each other.
@@ -335,7 +336,6 @@ func (s *Socket) end(reason DisconnectReason) bool {
 		abandon = s.recovery.abandon
 	}
 	s.acks = nil
-	start := before != connecting && s.wake()
 	s.mu.Unlock()
 
 	for _, cancel := range []context.CancelCauseFunc{cancel, abandon} {
@@ -349,8 +349,8 @@ func (s *Socket) end(reason DisconnectReason) bool {
 	}
 	s.connection.drop(s, false)
 	s.save(before, record)
-	if start { // who hears of the disconnection may count on the record
-		s.start()
+	if before != connecting {
+		s.conclude()
 	}
 	if namespace != nil {
 		for _, room := range rooms {
@@ -359,6 +359,18 @@ func (s *Socket) end(reason DisconnectReason) bool {
 		namespace.release()
 	}
 	return before != connecting
+}
+
+// conclude has the program hear of the disconnection, which may count on the record: also when
+// a handler was running before it was saved.
+func (s *Socket) conclude() {
+	s.mu.Lock()
+	s.recorded = true
+	start := s.wake()
+	s.mu.Unlock()
+	if start {
+		s.start()
+	}
 }
 
 // claimRoom has the adapter hear of the room of s's own id like of any other: it knows
