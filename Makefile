@@ -26,10 +26,11 @@ build: client ## bin/node
 demo: client
 	$(GO) run ./cmd/node demo $(ARGS)
 
-# The page falls back to the public CDN, so a machine without npm is no failure.
+# The page falls back to the public CDN, so a machine without npm is no failure, and
+# one whose npm reaches nobody does not wait for more than some seconds.
 client:
 	@if [ ! -e $(CLIENT) ] && [ ! -d $(JS)/node_modules/socket.io-client ] && command -v npm >/dev/null; then \
-	  npm ci --prefix $(JS) --loglevel=error --omit=dev || echo "npm could not fetch the browser client; the page will load it from the CDN"; \
+	  npm ci --prefix $(JS) --loglevel=error --omit=dev --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=3000 || echo "npm could not fetch the browser client; the page will load it from the CDN"; \
 	fi
 	@if [ -e $(JS)/node_modules/socket.io-client/dist/socket.io.min.js ]; then \
 	  cp $(JS)/node_modules/socket.io-client/dist/socket.io.min.js $(CLIENT); \
