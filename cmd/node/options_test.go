@@ -276,10 +276,10 @@ func TestFlags_EveryOptionHasOneOrAReason(t *testing.T) {
 func TestFlags_EnvironmentSaysTheSame(t *testing.T) {
 	flags := flagsOf(t, "serve")
 	for _, flag := range flags {
+		if withoutOption[flag.Name] != "" {
+			continue
+		}
 		t.Run(flag.Name, func(t *testing.T) {
-			if withoutOption[flag.Name] != "" {
-				t.Skip("it sets no option")
-			}
 			args := prerequisites(flags, flag)
 			want := optionsOf(t, append(args, setting(flag, 0))...)
 			_, value, hasValue := strings.Cut(setting(flag, 0), "=")

@@ -62,12 +62,7 @@ func until(t *testing.T, what string, so func() bool) {
 func member(t *testing.T, url string, rooms ...string) (*rawclient.Client, string) {
 	t.Helper()
 	c, id := rawclient.Join(t, url, "/", nil)
-	names, err := json.Marshal(rooms)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Send(`21["join",` + string(names) + `]`)
-	c.Expect(`31[]`)
+	c.EnterRooms(rooms...)
 	return c, id
 }
 

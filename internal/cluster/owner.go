@@ -29,23 +29,24 @@ func (n *Node) Owner(id string) (Member, bool) {
 // has heard of. For one that has left or died, and while very many wait already, it does not
 // wait.
 func (n *Node) AwaitOwner(ctx context.Context, id string) (Member, bool) {
+	owner, found := n.Owner(id)
 	tag, ok := tagOf(id)
-	if !ok || tag == n.Tag() {
+	if found || !ok || tag == n.Tag() {
+		return owner, found
+	}
+	defer n.awaiting.Add(-1)
+	if n.awaiting.Add(1) > maxAcquaintances {
 		return Member{}, false
 	}
-	full := n.awaiting.Add(1) > maxAcquaintances
-	defer n.awaiting.Add(-1)
-	patience := time.NewTimer(acquaintance)
-	defer patience.Stop()
+	ctx, cancel := context.WithTimeout(ctx, acquaintance)
+	defer cancel()
 	for {
 		news := n.members.watch()
-		if owner, found := n.Owner(id); found || full || n.members.hadLeft(tag) {
+		if owner, found = n.Owner(id); found || n.members.hadLeft(tag) {
 			return owner, found
 		}
 		select {
 		case <-news:
-		case <-patience.C:
-			return Member{}, false
 		case <-ctx.Done():
 			return Member{}, false
 		case <-n.ctx.Done():

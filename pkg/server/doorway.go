@@ -14,7 +14,7 @@ type doorway struct {
 
 	mu      sync.Mutex
 	inside  int
-	waiting []func(leave func()) // in their order; MaxConnections bounds them
+	waiting []func(leave func()) // in their order; each has a connection that is counted
 }
 
 // enter runs f in a goroutine when it is its turn, which ends when f calls leave.

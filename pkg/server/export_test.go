@@ -5,6 +5,9 @@ import (
 	"net"
 )
 
+// ReturningAtOnce is how many clients are restored at a time.
+const ReturningAtOnce = returningAtOnce
+
 // DialNodes sets how a server calls other nodes.
 func DialNodes(o *Options, dial func(ctx context.Context, network, address string) (net.Conn, error)) {
 	o.dial = dial

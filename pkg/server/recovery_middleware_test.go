@@ -235,3 +235,30 @@ func TestRecoveryMiddleware_TooMuchMeanwhileIsNoHalfRecovery(t *testing.T) {
 		t.Error("an attempt that found too much is not counted")
 	}
 }
+
+// Who says that it comes back waits for others to be restored, not for what a program asks
+// them.
+func TestRecovery_MiddlewaresThatWaitKeepNobodyOut(t *testing.T) {
+	recoveringInBubble(t, server.Options{}, func(t *testing.T, s *server.Server, _ *store, dial rawclient.Dialer) {
+		asked, open := make(chan struct{}, server.ReturningAtOnce), make(chan struct{})
+		s.Of("/").Use(func(ctx context.Context, s *server.Socket) error {
+			if strings.Contains(string(s.Handshake().Auth), "slow") {
+				asked <- struct{}{}
+				<-open
+			}
+			return nil
+		})
+		defer close(open)
+		for range server.ReturningAtOnce {
+			rawclient.Dial(t, pipeURL, dial).Send(`0{"pid":"p","offset":"o","slow":true}`)
+		}
+		for range server.ReturningAtOnce {
+			<-asked
+		}
+		client := rawclient.Dial(t, pipeURL, dial)
+		client.Send(`0{"pid":"p","offset":"o"}`)
+		if reply := client.Next(); !strings.HasPrefix(reply, `0{"sid":`) {
+			t.Errorf("got %q", reply)
+		}
+	})
+}

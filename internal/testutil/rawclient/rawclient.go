@@ -76,6 +76,18 @@ func (c *Client) Connect(namespace, auth string) string {
 	return connected.SID
 }
 
+// EnterRooms has the event "join" put the client of the namespace "/" into rooms, and waits
+// for its acknowledgement. It is the first event of the client that wants one.
+func (c *Client) EnterRooms(rooms ...string) {
+	c.t.Helper()
+	names, err := json.Marshal(rooms)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.Send(`21["join",` + string(names) + `]`)
+	c.Expect(`31[]`)
+}
+
 // Send sends a Socket.IO packet's text.
 func (c *Client) Send(packet string) { c.SendRaw("4" + packet) }
 
