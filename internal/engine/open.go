@@ -41,7 +41,7 @@ func (e *Engine) openWebSocket(w http.ResponseWriter, r *http.Request, s *Sessio
 	if err != nil {
 		return false
 	}
-	socket.writing, socket.blocked = true, true // hold what accept sends until the open packet is written
+	socket.hold() // what accept sends
 	s.socket.Store(socket)
 	// A panic stops here: the HTTP server could not answer it any more.
 	err = e.guard(func() error {
@@ -54,7 +54,7 @@ func (e *Engine) openWebSocket(w http.ResponseWriter, r *http.Request, s *Sessio
 		socket.drop()
 		return false
 	}
-	socket.write(s.openPacket(), false)
+	socket.begin(s.openPacket())
 	e.work.Go(socket.serve)
 	return true
 }

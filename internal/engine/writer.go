@@ -94,6 +94,21 @@ func (w *webSocket) writable(m *Message) bool {
 	return !w.blocked && w.queued+len(w.form(m)) <= writableBytes
 }
 
+// hold queues what is sent from now on, and drops what is volatile, until begin.
+func (w *webSocket) hold() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writing, w.blocked = true, true
+}
+
+// begin writes the first message of a connection, then what hold has queued.
+func (w *webSocket) begin(first *Message) {
+	w.mu.Lock()
+	w.blocked = false // the client may have read first, and answered, before write goes on
+	w.mu.Unlock()
+	w.write(first, false)
+}
+
 // sendControl sends a frame that the WebSocket library made.
 func (w *webSocket) sendControl(frame []byte) error {
 	if frame[0] == frameClose {

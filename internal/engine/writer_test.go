@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -157,6 +158,38 @@ func TestWriter_VolatileIsTakenWhileAnotherGoroutineWrites(t *testing.T) {
 		socket.write(NewMessage([]byte("first")), false)
 		c.expect("4first", "4volatile", "4volatile")
 	})
+}
+
+// slowReturn is a descriptor whose writers lose their processor once they have written.
+type slowReturn struct {
+	syscall.RawConn
+	resume chan struct{}
+}
+
+func (c slowReturn) Write(f func(fd uintptr) bool) error {
+	err := c.RawConn.Write(f)
+	<-c.resume
+	return err
+}
+
+func TestWriter_VolatileIsTakenOnceTheOpenPacketIsRead(t *testing.T) {
+	f := onSockets(t, Options{})
+	resume := make(chan struct{})
+	f.onOpen = func(r *recorder) {
+		if r.session.SendVolatile(NewMessage([]byte("early"))) {
+			t.Error("a volatile message was taken before the open packet was written")
+		}
+		frames := &r.session.socket.Load().frames
+		frames.raw = slowReturn{frames.raw, resume}
+	}
+	c := f.dial(socketQuery)
+	c.read() // the open packet
+	r := f.next()
+	if !r.session.SendVolatile(NewMessage([]byte("volatile"))) {
+		t.Error("a volatile message was dropped for a client that has read the open packet")
+	}
+	close(resume)
+	c.expect("4volatile")
 }
 
 func TestWriter_DropVolatileQueuesUpToTheLimit(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
@@ -24,7 +25,11 @@ func idleBus(t *testing.T, servers int, owner func(slot int) int) (*Bus, []*gore
 	b := New(Config{Client: cluster, Sharded: true, Prefix: "test", PublishQueueBytes: 1 << 20})
 	var clients []*goredis.Client
 	for i := range servers {
-		clients = append(clients, goredis.NewClient(&goredis.Options{Addr: fmt.Sprint("server", i)}))
+		clients = append(clients, goredis.NewClient(&goredis.Options{
+			Addr: fmt.Sprint("server", i),
+			// It looks the name up, and net's resolver belongs to the bubble that uses it first.
+			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		}))
 		t.Cleanup(func() { _ = clients[i].Close() })
 	}
 	assign(b, clients, owner)
