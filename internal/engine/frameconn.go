@@ -22,6 +22,9 @@ var (
 // errQuiet says that a connection has had nothing but heartbeats for ParkAfter.
 var errQuiet = errors.New("engine: connection is quiet")
 
+// newcomerParkAfter is ParkAfter for a client that has said one thing at most.
+const newcomerParkAfter = 20 * time.Millisecond
+
 // deadline says what the read deadline of a connection is there for.
 type deadline uint8
 
@@ -58,6 +61,7 @@ type frameConn struct {
 	deadline  deadline // that is set
 	parks     bool     // await tells when the connection is quiet
 	recent    bool     // something other than heartbeats came since the deadline untilQuiet was set, or parking was tried
+	greetings uint8    // messages of the client, as far as two
 	trying    bool     // readRaw is not to wait
 	have      int      // bytes of header handed out
 	left      int64    // payload bytes of the current frame not yet handed out
@@ -102,7 +106,7 @@ func (f *frameConn) fillUnlessQuiet() error {
 			return f.tryFill()
 		}
 		f.recent = false
-		f.setDeadline(untilQuiet, f.limits.ParkAfter)
+		f.setDeadline(untilQuiet, f.patience())
 	}
 	err := f.fill()
 	if err == nil || f.deadline != untilQuiet || !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -113,6 +117,16 @@ func (f *frameConn) fillUnlessQuiet() error {
 		return errQuiet
 	}
 	return nil
+}
+
+// patience is how long a connection is quiet before it is parked. A client that has just
+// come says what it wants and then waits for the answer: when many come at once, they need
+// not have a goroutine each until all have theirs.
+func (f *frameConn) patience() time.Duration {
+	if f.greetings < 2 {
+		return min(f.limits.ParkAfter, newcomerParkAfter)
+	}
+	return f.limits.ParkAfter
 }
 
 // tryFill is fill without waiting.

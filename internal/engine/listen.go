@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"net"
+	"runtime"
 )
 
 // Listen is net.Listen for clients that speak first, as those of HTTP and TLS do: on Linux
@@ -11,5 +12,19 @@ import (
 // send, and the memory that all sessions of the crowd will keep is not scattered among those.
 func Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	config := net.ListenConfig{Control: deferAccept}
-	return config.Listen(ctx, network, address)
+	l, err := config.Listen(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return listener{l}, nil
+}
+
+// listener lets those who were accepted before go on first. The program accepts a crowd
+// faster than it can serve it: the rest waits in the kernel, which needs less for it, and
+// whoever else has something to do gets a processor sooner.
+type listener struct{ net.Listener }
+
+func (l listener) Accept() (net.Conn, error) {
+	runtime.Gosched()
+	return l.Listener.Accept()
 }

@@ -81,6 +81,19 @@ func TestPark_QuietSessionsHaveNoGoroutine(t *testing.T) {
 	f.expectParked(sessions) // sending wakes nobody
 }
 
+func TestPark_NewcomersDoNotWaitForParkAfter(t *testing.T) {
+	f := onSockets(t, Options{ParkAfter: time.Hour})
+	c, r := f.openSocket()
+	for i, hello := range []string{"hello", "I want this"} {
+		f.expectParked(1)
+		c.send("4" + hello)
+		f.eventually("message", func() bool { return len(r.messages()) == i+1 })
+	}
+	if f.engine.Stats().Parked != 0 {
+		t.Error("parked, and no newcomer any more")
+	}
+}
+
 func TestPark_OffKeepsTheGoroutine(t *testing.T) {
 	f := onSockets(t, Options{ParkAfter: -1, PingInterval: 5 * time.Millisecond})
 	c, r := f.openSocket()

@@ -139,6 +139,7 @@ func (w *webSocket) read() error {
 func (w *webSocket) receive(binary bool, data []byte) error {
 	if binary || len(data) != 1 || data[0] != packetPong {
 		w.frames.recent = true
+		w.frames.greetings = min(w.frames.greetings+1, 2)
 	}
 	return w.session.receive(binary, data)
 }

@@ -123,8 +123,8 @@ func (n *Namespace) findPatiently(ctx context.Context, who credentials) (*catchU
 // expect makes s wait until what its client knows has been delivered. The caller holds
 // delivering.
 func (n *Namespace) expect(s *Socket) {
-	at, _ := slices.BinarySearchFunc(n.expected, s.recovery.until, func(other *Socket, until string) int {
-		return n.log.Compare(other.recovery.until, until)
+	at, _ := slices.BinarySearchFunc(n.expected, s.recovery.comeback.until, func(other *Socket, until string) int {
+		return n.log.Compare(other.recovery.comeback.until, until)
 	})
 	n.expected = slices.Insert(n.expected, at, s)
 }
@@ -143,7 +143,7 @@ func (n *Namespace) pass(offset string, included bool) {
 	n.delivering.Lock()
 	count := 0
 	for count < len(n.expected) {
-		order := n.log.Compare(n.expected[count].recovery.until, offset)
+		order := n.log.Compare(n.expected[count].recovery.comeback.until, offset)
 		if order > 0 || order == 0 && !included {
 			break
 		}
@@ -154,6 +154,6 @@ func (n *Namespace) pass(offset string, included bool) {
 	n.delivering.Unlock()
 	for _, s := range waiting {
 		n.server.fanout.add(delivery{one: s, known: true})
-		close(s.recovery.passed)
+		close(s.recovery.comeback.passed)
 	}
 }

@@ -85,7 +85,10 @@ func (c *connection) newSocket(p packet.Packet) (*Socket, error) {
 	credentials, auth := cutCredentials(p.Data) // of a server with recovery, maybe another one
 	s.auth = auth
 	if o.Recovery != nil {
-		s.recovery = &recovery{comesBack: credentials}
+		s.recovery = new(recovery)
+		if credentials.complete() {
+			s.recovery.comeback = &comeback{credentials: credentials}
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,7 +6,7 @@ import "sync"
 // others wait without a goroutine: when those of a dead node come all at once, the
 // goroutines of all that wait would need more memory than the node has otherwise, and leave
 // it in pieces.
-const returningAtOnce = 256
+const returningAtOnce = 64
 
 // doorway is where clients that come back wait.
 type doorway struct {

@@ -49,7 +49,7 @@ func (f *fanout) deafen(s *Socket) {
 
 // intercept decides what becomes of d for one that is held.
 func (f *fanout) intercept(s *Socket, d *delivery) error {
-	h := &s.recovery.hold
+	h := &s.recovery.comeback.hold
 	session := s.connection.session
 	switch {
 	case d.release:
@@ -71,12 +71,12 @@ func (f *fanout) intercept(s *Socket, d *delivery) error {
 
 // release sends what was missed, the reply to CONNECT, and what was kept aside.
 func (f *fanout) release(s *Socket, d *delivery) {
-	h := &s.recovery.hold
+	h := &s.recovery.comeback.hold
 	_ = s.connection.session.Send(d.message)
 	for _, k := range h.kept {
 		_ = s.connection.session.Send(k.message)
 	}
-	h.kept = nil
+	s.recovery.comeback = nil
 	f.unhold(s)
 }
 

@@ -100,7 +100,8 @@ type Options struct {
 	// from its client before it is parked: from then on it has no goroutine, no read
 	// buffer and no timer, until the client sends something. That is possible on
 	// Linux only, and not for connections whose TLS this process terminates; others
-	// keep their goroutine. Default 250 ms; negative: off.
+	// keep their goroutine. A client that has said one thing at most is parked after
+	// 20 ms, if that is sooner. Default 250 ms; negative: off.
 	ParkAfter time.Duration
 	// ReleaseMemoryAfter is the time after which unused memory goes back to the
 	// operating system when many clients have come or gone: at least 1,000, and an

@@ -44,7 +44,8 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 	if err := s.claim(ctx, c.record); err != nil {
 		return err
 	}
-	s.recovery.until, s.recovery.passed = strings.Clone(c.offset), make(chan struct{})
+	back := s.recovery.comeback
+	back.until, back.passed = strings.Clone(c.offset), make(chan struct{})
 	if !s.register() {
 		s.keepRecord(c.record)
 		return errGone
@@ -96,7 +97,7 @@ func (s *Socket) catchUp(ctx context.Context, c *catchUp) error {
 		return c.read(ctx, r.delivered)
 	}
 	select {
-	case <-r.passed:
+	case <-r.comeback.passed:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("server: wait for deliveries: %w", context.Cause(ctx))

@@ -103,18 +103,24 @@ func (o *Options) retention() *adapter.Retention {
 
 // recovery is what a socket has besides where clients can recover.
 type recovery struct {
-	comesBack credentials
 	privateID string
-	since     string        // the offset up to which nothing was meant for the socket
-	delivered string        // the offset at which a restored socket became a receiver
-	until     string        // the offset up to which its client was read what it missed
-	passed    chan struct{} // closed when that has been delivered, if that is after delivered
+	since     string // the offset up to which nothing was meant for the socket
+	delivered string // the offset at which a restored socket became a receiver
 	recovered bool
-	hold      hold
 	abandon   context.CancelCauseFunc // ends the attempt that goes on; nil without one
+	comeback  *comeback               // nil for a new client, and once it is back
 
 	incarnation string // of the record: no other socket's is the same
 	upkeep      upkeep
+}
+
+// comeback is what a socket has while its client comes back, and not for longer: all those
+// of a dead node can come at once, and stay.
+type comeback struct {
+	credentials
+	until  string        // the offset up to which the client was read what it missed
+	passed chan struct{} // closed when that has been delivered, if that is after delivered
+	hold   hold
 }
 
 // begin notes from where on the socket receives. The caller holds delivering.
@@ -124,7 +130,7 @@ func (s *Socket) begin() {
 	switch {
 	case !r.recovered:
 		r.since = r.delivered
-	case n.log.Compare(r.until, r.delivered) > 0:
+	case n.log.Compare(r.comeback.until, r.delivered) > 0:
 		n.expect(s)
 	}
 }
@@ -176,7 +182,7 @@ func newPrivateID() string {
 func (s *Socket) Recovered() bool { return s.recovery != nil && s.recovery.recovered }
 
 // comesBack says whether the client says that it was here before.
-func (s *Socket) comesBack() bool { return s.recovery != nil && s.recovery.comesBack.complete() }
+func (s *Socket) comesBack() bool { return s.recovery != nil && s.recovery.comeback != nil }
 
 // restore makes s what its client's socket was before the disconnection, and
 // returns what was missed since, or nil if the client starts afresh.
@@ -187,18 +193,17 @@ func (s *Socket) restore() *catchUp {
 	}
 	s.recovery.incarnation = rand.Text()[:16]
 	s.identify(&adapter.Record{SocketID: s.id, PrivateID: newPrivateID()}, false)
-	who := s.recovery.comesBack
-	s.recovery.comesBack = credentials{} // of no use any more
-	if !who.complete() {
+	if !s.comesBack() {
 		return nil
 	}
-	c, err := s.findMissed(who)
+	c, err := s.findMissed(s.recovery.comeback.credentials)
 	if err == nil {
 		err = s.enter(c.rooms())
 	}
 	if err != nil {
 		n.server.log.Debug("client starts afresh", "namespace", clip(n.name), "error", clip(err.Error()))
 		n.server.recoveries.count(err)
+		s.recovery.comeback = nil
 		return nil
 	}
 	s.identify(c.record, true)

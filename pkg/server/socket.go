@@ -221,7 +221,7 @@ func (s *Socket) enter(rooms []string) error {
 		return fmt.Errorf("%w: at most %d", ErrTooManyRooms, limit)
 	}
 	before := len(s.rooms)
-	if s.rooms == nil {
+	if s.rooms == nil && len(rooms) > 0 {
 		s.rooms = make(map[string]struct{}, len(rooms))
 	}
 	for _, room := range rooms {

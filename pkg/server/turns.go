@@ -12,7 +12,7 @@ import (
 const (
 	// recoveringAtOnce is how many clients of a node recover at a time. When those of a
 	// dead node come all at once, each is quick in its turn; all together none would be.
-	recoveringAtOnce = 32
+	recoveringAtOnce = 16
 	// turnPatience bounds the wait for a turn. A client that has waited so long starts afresh.
 	turnPatience = 20 * time.Second
 )

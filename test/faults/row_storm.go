@@ -22,6 +22,9 @@ const (
 	memoryShare    = 0.15
 )
 
+// emptyRoom is a room that nobody is in.
+const emptyRoom = 1001
+
 // spareFiles are descriptors for everything but the storm's connections.
 const spareFiles = 2000
 
@@ -47,6 +50,9 @@ func clientsStorm(ctx context.Context, s *stage) error {
 	// Only rooms, which those who come back are not in: a message to ten thousand
 	// clients a hundred times a second is another test.
 	s.load = startLoad(ctx, s.fleet, s.ledger, s.scale.rate, s.scale.size, func() int { return rand.N(s.scale.rooms) })
+	if err := s.fillLog(ctx, left[0]); err != nil {
+		return err
+	}
 	before, err := s.calmMemory(ctx, size, left)
 	if err != nil {
 		return err
@@ -139,8 +145,20 @@ func recoveries(states []node.State) map[string]uint64 {
 	return sum
 }
 
+// fillLog lets the log become as long as it ever is: of a node that has run for a while the
+// newest entries take some memory, which is not the storm's.
+func (s *stage) fillLog(ctx context.Context, at *member) error {
+	if !s.logged() || !s.scale.ratios {
+		return nil
+	}
+	const rate, entries = 5000, 10_000 // the adapter's default
+	var sent int
+	return s.fleet.order(ctx, at, fmt.Sprintf("/flood?selection=%d&rate=%d&size=%d&milliseconds=%d",
+		emptyRoom, rate, s.scale.size, 1000*entries/rate+100), &sent)
+}
+
 // calmMemory is the memory of the nodes while that many clients are connected that
-// did not come all at once. They leave again.
+// did not come all at once. They leave again, and not all at once either.
 func (s *stage) calmMemory(ctx context.Context, n int, on []*member) (int64, error) {
 	calm, err := gather(ctx, s.fleet, n, 0, false, s.paced(ctx, func(i int) *member { return on[i%len(on)] }))
 	defer calm.disperse()
@@ -148,8 +166,9 @@ func (s *stage) calmMemory(ctx context.Context, n int, on []*member) (int64, err
 		return 0, err
 	}
 	bytes, err := s.memory(ctx, on)
-	for _, c := range calm.clients {
+	for _, c := range calm.clients { // as calmly as they came
 		c.Leave()
+		_ = pause(ctx, time.Millisecond) // what follows notices the end of ctx
 	}
 	return bytes, err
 }
