@@ -216,7 +216,7 @@ func (e *Engine) isClosing() bool {
 	return e.closing
 }
 
-// Close ends all sessions with ReasonForcedClose, refuses requests from now on
+// Close ends all sessions with ReasonShutdown, refuses requests from now on
 // with status 503, and waits until everything that the engine has started has
 // ended, but no longer than ctx. Closing twice is harmless.
 func (e *Engine) Close(ctx context.Context) error {

@@ -26,9 +26,10 @@ func TestEngine_CloseEndsEverySession(t *testing.T) {
 	lingering.session.Close()
 	poll := p.poll(waiting)
 	f.stop()
-	for _, r := range []*recorder{onSocket, waiting, between, probing, lingering} {
-		f.expectEnd(r, ReasonForcedClose)
+	for _, r := range []*recorder{onSocket, waiting, between, probing} {
+		f.expectEnd(r, ReasonShutdown)
 	}
+	f.expectEnd(lingering, ReasonForcedClose) // it had ended before
 	c.expectCode(1000)
 	probe.expectGone()
 	(<-poll).expect(t, http.StatusOK, "1")
@@ -43,7 +44,7 @@ func TestEngine_CloseEndsEverySession(t *testing.T) {
 	if _, a := f.tryDial(socketQuery, nil); a.status != http.StatusServiceUnavailable {
 		t.Errorf("a WebSocket after Close got %d, want 503", a.status)
 	}
-	if s := f.engine.Stats(); s.Polling != 0 || s.WebSocket != 0 || s.Closed[ReasonForcedClose] != 5 {
+	if s := f.engine.Stats(); s.Polling != 0 || s.WebSocket != 0 || s.Closed[ReasonShutdown] != 4 || s.Closed[ReasonForcedClose] != 1 {
 		t.Errorf("got %+v", s)
 	}
 	if err := f.engine.Close(t.Context()); err != nil {
@@ -105,7 +106,7 @@ func TestEngine_CloseRacesWithHandshakes(t *testing.T) {
 	f.stop()
 	clients.Wait()
 	s := f.engine.Stats()
-	if s.Polling != 0 || s.WebSocket != 0 || s.Closed[ReasonForcedClose] != s.Opened-s.Closed[ReasonTransportClose] {
+	if s.Polling != 0 || s.WebSocket != 0 || s.Closed[ReasonShutdown] != s.Opened-s.Closed[ReasonTransportClose] {
 		t.Errorf("got %+v", s)
 	}
 }

@@ -69,7 +69,7 @@ func (e *Engine) start(s *Session) bool {
 	}
 	e.mu.Unlock()
 	if draining {
-		s.fail(ReasonForcedClose, nil)
+		s.fail(ReasonShutdown, nil)
 		return false
 	}
 	e.heartbeat.add(s)

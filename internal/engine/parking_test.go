@@ -304,7 +304,7 @@ func TestPark_ShutdownWhileParked(t *testing.T) {
 	f.expectParked(100)
 	f.stop()
 	for _, r := range receivers {
-		f.expectEnd(r, ReasonForcedClose)
+		f.expectEnd(r, ReasonShutdown)
 	}
 	f.expectParked(0)
 	if got := readers(); got != 0 {

@@ -19,10 +19,11 @@ const (
 	ReasonForcedClose    Reason = "forced close"
 	ReasonPingTimeout    Reason = "ping timeout"
 	ReasonParseError     Reason = "parse error"
+	ReasonShutdown       Reason = "server shutting down" // the engine was closed
 )
 
 var closeReasons = [...]Reason{
-	ReasonTransportError, ReasonTransportClose, ReasonForcedClose, ReasonPingTimeout, ReasonParseError,
+	ReasonTransportError, ReasonTransportClose, ReasonForcedClose, ReasonPingTimeout, ReasonParseError, ReasonShutdown,
 }
 
 // Errors that Send returns; test for them with errors.Is.
@@ -167,8 +168,10 @@ func (s *Session) AwaitSendQueue() {
 // queued is still written, for CloseTimeout at most, then a WebSocket gets a
 // close frame; a polling client gets its close packet with the request that
 // waits, or with the next one within 30 seconds. Closing twice is harmless.
-func (s *Session) Close() {
-	if !s.end(ReasonForcedClose, nil) {
+func (s *Session) Close() { s.close(ReasonForcedClose) }
+
+func (s *Session) close(reason Reason) {
+	if !s.end(reason, nil) {
 		return
 	}
 	if socket := s.socket.Load(); socket != nil {
@@ -181,7 +184,7 @@ func (s *Session) Close() {
 // shutdown is Close for an engine that closes: no polling client finds its close
 // packet later.
 func (s *Session) shutdown() {
-	if s.Close(); s.socket.Load() != nil {
+	if s.close(ReasonShutdown); s.socket.Load() != nil {
 		return
 	}
 	s.mu.Lock()

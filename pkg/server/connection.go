@@ -228,9 +228,6 @@ func (c *connection) Closed(reason engine.Reason, cause error) {
 	c.wakeReader()
 	c.mu.Unlock()
 	why := DisconnectReason(reason)
-	if c.server.closing.Load() {
-		why = ServerShutdown
-	}
 	if cause != nil {
 		c.server.log.Debug("connection closed", "session", c.session.Handshake().RemoteAddr, "reason", why, "error", cause)
 	}
