@@ -29,6 +29,7 @@ type sink struct {
 	in     *bytes.Reader // what the client sends
 	closed chan struct{}
 	once   gosync.Once // closes closed
+	writes func()      // called before each write, if it is set
 }
 
 // newSink is a WebSocket client that connects to the main namespace, joins room
@@ -72,7 +73,12 @@ func (c *sinkRaw) Read(func(uintptr) bool) error {
 	return net.ErrClosed
 }
 
-func (c *sinkRaw) Write(f func(uintptr) bool) error { return c.null.Write(f) }
+func (c *sinkRaw) Write(f func(uintptr) bool) error {
+	if c.writes != nil {
+		c.writes()
+	}
+	return c.null.Write(f)
+}
 
 // hijackable is a response from which the sink is taken.
 type hijackable struct {
@@ -87,8 +93,8 @@ func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.conn, bufio.NewReadWriter(reader, bufio.NewWriter(h.conn)), nil
 }
 
-// listen connects a sink to s.
-func listen(s *server.Server, null syscall.RawConn, room string) {
+// listen connects a client to s.
+func listen(s *server.Server, c *sink) {
 	r := httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=websocket", nil)
 	for name, value := range map[string]string{
 		"Connection": "Upgrade", "Upgrade": "websocket",
@@ -96,7 +102,7 @@ func listen(s *server.Server, null syscall.RawConn, room string) {
 	} {
 		r.Header.Set(name, value)
 	}
-	s.ServeHTTP(&hijackable{httptest.NewRecorder(), newSink(null, room)}, r)
+	s.ServeHTTP(&hijackable{httptest.NewRecorder(), c}, r)
 }
 
 // audience runs a server with clients that are sinks in rooms.
@@ -124,7 +130,7 @@ func audienceOf(tb testing.TB, options server.Options, clients int, room func(i 
 		return err
 	})
 	for i := range clients {
-		listen(s, null, room(i))
+		listen(s, newSink(null, room(i)))
 	}
 	for range clients {
 		receive(tb, joined)

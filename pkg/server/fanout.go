@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -43,8 +44,8 @@ type delivery struct {
 // fanout takes messages to the sockets of this node, in the order in which they
 // were added. One goroutine, alive while there is work, does it for everybody:
 // broadcasts that came while it was busy are joined, and a socket gets them in
-// one write. A broadcast to few sockets that finds nothing else to do is written by who
-// emits it.
+// one write, also those that came when it was half done (sweep). A broadcast to few
+// sockets that finds nothing else to do is written by who emits it.
 type fanout struct {
 	tasks *tasks
 
@@ -63,6 +64,7 @@ type fanout struct {
 	bytes   int
 	running bool
 	few     delivery // that its emitter writes, which alone uses it meanwhile
+	sweep   sweep    // of the goroutine that runs
 }
 
 func newFanout() *fanout {
@@ -153,10 +155,10 @@ func (f *fanout) flush(ctx context.Context) error {
 }
 
 func (f *fanout) run() {
-	var done []delivery
+	done := 0
 	for {
 		f.mu.Lock()
-		f.pending.Add(-int64(len(done)))
+		f.pending.Add(-int64(done))
 		if len(f.queue) == 0 {
 			f.running = false
 			f.mu.Unlock()
@@ -166,24 +168,67 @@ func (f *fanout) run() {
 		f.queue, f.bytes = f.spare[:0], 0
 		f.space.Broadcast()
 		f.mu.Unlock()
-		f.deliver(batch)
-		done = batch
+		done = len(batch) + f.deliver(batch)
 		clear(batch)
 		f.spare = batch // only this goroutine uses spare, until the next round's swap
 	}
 }
 
-// deliver writes a batch, joining neighbours that have the same receivers.
-func (f *fanout) deliver(batch []delivery) {
+// deliver writes a batch, joining neighbours that have the same receivers, and returns how
+// many it has written besides: those that came meanwhile and could be joined as well.
+func (f *fanout) deliver(batch []delivery) (more int) {
 	single := f.holding.Load() > 0
 	for len(batch) > 0 {
 		n := 1
 		if !single {
 			n = run(batch)
 		}
-		f.write(&batch[0], joined(batch[:n]))
-		batch = batch[n:]
+		head, rest := batch[:n], batch[n:]
+		if head[0].one == nil && head[0].joinable() && !single {
+			more += f.goAround(head, len(rest) == 0)
+		} else {
+			f.write(&head[0], joined(head))
+		}
+		batch = rest
 	}
+	return more
+}
+
+// goAround takes broadcasts to all their receivers. If nothing else is before them, those that
+// wait in the queue may board.
+func (f *fanout) goAround(first []delivery, open bool) (more int) {
+	w := &f.sweep
+	w.begin(first)
+	m := engine.Join(w.riders)
+	for len(w.riders) > 0 {
+		f.writeTo(w.next(), &w.like, m)
+		changed := w.leave()
+		if open {
+			n := f.board(w)
+			changed, more = changed || n > 0, more+n
+		}
+		if changed && len(w.riders) > 0 {
+			m = engine.Join(w.riders)
+		}
+	}
+	w.like = delivery{}
+	return more
+}
+
+// board takes off the queue's head what may go with w.
+func (f *fanout) board(w *sweep) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for n < len(f.queue) && f.holding.Load() == 0 && w.takes(&f.queue[n]) {
+		w.board(f.queue[n].message)
+		f.bytes -= f.queue[n].message.Size()
+		n++
+	}
+	if n > 0 {
+		f.queue = slices.Delete(f.queue, 0, n)
+		f.space.Broadcast()
+	}
+	return n
 }
 
 // run returns how many deliveries at the head of batch go out in one write.
@@ -239,7 +284,12 @@ func (f *fanout) write(d *delivery, m *engine.Message) {
 		_ = f.writeOne(d, m)
 		return
 	}
-	for _, s := range d.sockets {
+	f.writeTo(d.sockets, d, m)
+}
+
+// writeTo sends m to some of d's receivers.
+func (f *fanout) writeTo(sockets []*Socket, d *delivery, m *engine.Message) {
+	for _, s := range sockets {
 		if d.except.has(s) {
 			continue
 		}

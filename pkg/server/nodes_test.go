@@ -215,7 +215,7 @@ func crowds(tb testing.TB, nodes, clients int) (servers []*server.Server, urls [
 			return err
 		})
 		for range clients {
-			listen(s, null, "room")
+			listen(s, newSink(null, "room"))
 		}
 		for range clients {
 			receive(tb, joined)

@@ -1,0 +1,64 @@
+package server
+
+import (
+	"slices"
+
+	"github.com/roomcast/roomcast/internal/engine"
+)
+
+// stops is how often a sweep can be boarded on its way around.
+const stops = 8
+
+// sweep takes broadcasts that have the same receivers around these, again and again. One that
+// comes while it is under way does not wait for its end: it boards at the next stop, and leaves
+// where it boarded. So each goes around once, and those that are on board together are one
+// write for each receiver on that way.
+type sweep struct {
+	like    delivery // receivers and terms of all that board
+	step    int      // receivers between two stops
+	lap     int      // stops on the way around
+	at      int      // stops passed
+	riders  []*engine.Message
+	boarded []int // stops passed when each of them boarded
+	bytes   int
+}
+
+// begin has the first ones board. The sweep before it has ended.
+func (w *sweep) begin(first []delivery) {
+	n := len(first[0].sockets)
+	w.like, w.at = first[0], 0
+	w.step = max(fewSockets, (n+stops-1)/stops)
+	w.lap = max(1, (n+w.step-1)/w.step)
+	for i := range first {
+		w.board(first[i].message)
+	}
+}
+
+// takes says whether d may board.
+func (w *sweep) takes(d *delivery) bool {
+	return w.like.joins(d) && w.bytes+d.message.Size() <= joinedBytes
+}
+
+func (w *sweep) board(m *engine.Message) {
+	w.riders = append(w.riders, m)
+	w.boarded = append(w.boarded, w.at)
+	w.bytes += m.Size()
+}
+
+// next goes on to the next stop, and returns the receivers that lie before it.
+func (w *sweep) next() []*Socket {
+	from := w.at % w.lap * w.step
+	w.at++
+	return w.like.sockets[from:min(from+w.step, len(w.like.sockets))]
+}
+
+// leave lets those off that have been around, and reports whether there were any.
+func (w *sweep) leave() bool {
+	n := 0
+	for n < len(w.riders) && w.at-w.boarded[n] == w.lap {
+		w.bytes -= w.riders[n].Size()
+		n++
+	}
+	w.riders, w.boarded = slices.Delete(w.riders, 0, n), slices.Delete(w.boarded, 0, n)
+	return n > 0
+}
