@@ -113,7 +113,18 @@ func run(ctx context.Context, at place, bus busOptions, options server.Options, 
 	}
 	limit, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return errors.Join(err, srv.Shutdown(limit), web.Shutdown(limit))
+	err = errors.Join(err, srv.Shutdown(limit), web.Shutdown(limit))
+	logRouting(srv.Stats().Bus["broadcast"])
+	return err
+}
+
+// logRouting says how many of the other nodes' broadcasts came here in vain.
+func logRouting(b server.BusStats) {
+	wanted := b.Received - b.Discarded
+	if wanted == 0 {
+		return
+	}
+	log.Printf("broadcasts of other nodes: %d received, %d wanted, ratio %.3f", b.Received, wanted, float64(b.Received)/float64(wanted))
 }
 
 // busOptions say what connects the nodes.
