@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/binary"
+	"slices"
 	"sync"
 )
 
@@ -26,6 +27,7 @@ const maxControlBytes = 125
 type Message struct {
 	frames       []byte // WebSocket frames, one after the other; the source of the other forms
 	uncompressed bool
+	parts        []*Message // of a joined one, whose other forms are put together from theirs
 
 	mu       sync.Mutex // guards the forms that are made when first needed
 	polling  []byte
@@ -58,7 +60,8 @@ func NewBinaryMessage(data []byte) *Message {
 }
 
 // Join returns one Message with the contents of all messages, in their order.
-// It is uncompressed if one of them is.
+// It is uncompressed if one of them is. However often a message is joined, it is
+// compressed once.
 func Join(messages []*Message) *Message {
 	if len(messages) == 1 {
 		return messages[0]
@@ -67,7 +70,7 @@ func Join(messages []*Message) *Message {
 	for _, m := range messages {
 		size += len(m.frames)
 	}
-	joined := &Message{frames: make([]byte, 0, size)}
+	joined := &Message{frames: make([]byte, 0, size), parts: slices.Clone(messages)}
 	for _, m := range messages {
 		joined.frames = append(joined.frames, m.frames...)
 		joined.uncompressed = joined.uncompressed || m.uncompressed
@@ -113,6 +116,10 @@ func (m *Message) pollingForm() []byte {
 	if m.polling != nil {
 		return m.polling
 	}
+	if m.parts != nil {
+		m.polling = encodePayload(m.parts)
+		return m.polling
+	}
 	var payload []byte
 	for rest := m.frames; len(rest) > 0; {
 		var first byte
@@ -142,18 +149,28 @@ func (m *Message) deflatedForm(threshold int) []byte {
 		return m.deflated
 	}
 	frames := make([]byte, 0, len(m.frames))
-	for rest := m.frames; len(rest) > 0; {
-		var first byte
-		var data []byte
-		first, data, rest = cutFrame(rest)
-		if len(data) >= threshold {
-			first, data = first|frameRSV1, deflate(data)
-		}
-		frames = appendFrameHeader(frames, first, len(data))
-		frames = append(frames, data...)
+	if m.parts == nil {
+		frames = appendDeflated(frames, m.frames, threshold)
+	}
+	for _, part := range m.parts {
+		frames = append(frames, part.deflatedForm(threshold)...)
 	}
 	m.deflated = frames
 	return frames
+}
+
+// appendDeflated appends frames, those of at least threshold bytes deflated.
+func appendDeflated(dst, frames []byte, threshold int) []byte {
+	for len(frames) > 0 {
+		var first byte
+		var data []byte
+		first, data, frames = cutFrame(frames)
+		if len(data) >= threshold {
+			first, data = first|frameRSV1, deflate(data)
+		}
+		dst = append(appendFrameHeader(dst, first, len(data)), data...)
+	}
+	return dst
 }
 
 var deflaters = sync.Pool{New: func() any {

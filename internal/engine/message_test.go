@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"encoding/base64"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -142,6 +143,22 @@ func TestMessage_DeflatedFormIsSharedAndInflates(t *testing.T) {
 	}
 	if u := m.Uncompressed(); !bytes.Equal(u.deflatedForm(0), m.frames) {
 		t.Error("Uncompressed was compressed")
+	}
+}
+
+// A message may be joined with others again and again.
+func TestMessage_FormsOfAJoinedOneAreThoseOfItsParts(t *testing.T) {
+	a, b := NewMessage([]byte("a"), []byte("data")), NewMessage([]byte("b"))
+	if got := string(Join([]*Message{a, b}).pollingForm()); got != "4a\x1ebZGF0YQ==\x1e4b" {
+		t.Errorf("got %q", got)
+	}
+	joined := Join([]*Message{a, b}).deflatedForm(0)
+	if want := slices.Concat(a.deflatedForm(0), b.deflatedForm(0)); !bytes.Equal(joined, want) {
+		t.Errorf("deflated: got %x, want %x", joined, want)
+	}
+	a.deflated, a.polling = []byte("deflated before"), []byte("encoded before")
+	if got := Join([]*Message{a, b}); !bytes.HasPrefix(got.deflatedForm(0), a.deflated) || !bytes.HasPrefix(got.pollingForm(), a.polling) {
+		t.Errorf("got %x and %q: the first part's forms were made again", got.deflatedForm(0), got.pollingForm())
 	}
 }
 

@@ -169,13 +169,12 @@ func (f *fanout) run() {
 		f.space.Broadcast()
 		f.mu.Unlock()
 		done = len(batch) + f.deliver(batch)
-		clear(batch)
 		f.spare = batch // only this goroutine uses spare, until the next round's swap
 	}
 }
 
-// deliver writes a batch, joining neighbours that have the same receivers, and returns how
-// many it has written besides: those that came meanwhile and could be joined as well.
+// deliver writes a batch, joining neighbours that have the same receivers, and forgets it. It
+// returns how many it has written besides: those that came meanwhile and could be joined.
 func (f *fanout) deliver(batch []delivery) (more int) {
 	single := f.holding.Load() > 0
 	for len(batch) > 0 {
@@ -183,43 +182,43 @@ func (f *fanout) deliver(batch []delivery) (more int) {
 		if !single {
 			n = run(batch)
 		}
-		head, rest := batch[:n], batch[n:]
-		if head[0].one == nil && head[0].joinable() && !single {
-			more += f.goAround(head, len(rest) == 0)
-		} else {
+		head := batch[:n]
+		batch = batch[n:]
+		if single || head[0].one != nil || !head[0].joinable() {
 			f.write(&head[0], joined(head))
+			clear(head)
+		} else {
+			more += f.goAround(head, len(batch) == 0)
 		}
-		batch = rest
 	}
 	return more
 }
 
-// goAround takes broadcasts to all their receivers. If nothing else is before them, those that
-// wait in the queue may board.
+// goAround takes broadcasts to all their receivers, and forgets first. While it is under way
+// others may board, if none is left between these and the queue. No receiver is held, or
+// will be: a socket is held before it becomes a receiver, and when these were taken off the
+// queue none was.
 func (f *fanout) goAround(first []delivery, open bool) (more int) {
 	w := &f.sweep
 	w.begin(first)
-	m := engine.Join(w.riders)
+	clear(first) // they may go on long after it
 	for len(w.riders) > 0 {
-		f.writeTo(w.next(), &w.like, m)
-		changed := w.leave()
-		if open {
-			n := f.board(w)
-			changed, more = changed || n > 0, more+n
-		}
-		if changed && len(w.riders) > 0 {
-			m = engine.Join(w.riders)
+		f.writeTo(w.next(), &w.like, w.message())
+		w.leave()
+		if open && len(w.riders) > 0 { // an empty one has ended, and the queue is the next batch
+			more += f.letBoard(w)
 		}
 	}
 	w.like = delivery{}
 	return more
 }
 
-// board takes off the queue's head what may go with w.
-func (f *fanout) board(w *sweep) (n int) {
+// letBoard takes off the queue's head what may go with w. What is behind another message must
+// not pass it.
+func (f *fanout) letBoard(w *sweep) (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for n < len(f.queue) && f.holding.Load() == 0 && w.takes(&f.queue[n]) {
+	for n < len(f.queue) && w.takes(&f.queue[n]) {
 		w.board(f.queue[n].message)
 		f.bytes -= f.queue[n].message.Size()
 		n++

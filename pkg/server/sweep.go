@@ -6,29 +6,31 @@ import (
 	"github.com/roomcast/roomcast/internal/engine"
 )
 
-// stops is how often a sweep can be boarded on its way around.
+// stops is how often at most a sweep can be boarded on its way around.
 const stops = 8
 
 // sweep takes broadcasts that have the same receivers around these, again and again. One that
 // comes while it is under way does not wait for its end: it boards at the next stop, and leaves
 // where it boarded. So each goes around once, and those that are on board together are one
-// write for each receiver on that way.
+// write for each receiver on that way. Who boards later stands behind the others in each
+// write, and leaves later: a receiver gets them in that order.
 type sweep struct {
 	like    delivery // receivers and terms of all that board
-	step    int      // receivers between two stops
 	lap     int      // stops on the way around
+	step    int      // receivers between two stops
 	at      int      // stops passed
 	riders  []*engine.Message
 	boarded []int // stops passed when each of them boarded
 	bytes   int
+	joined  *engine.Message // all riders; nil after one has boarded or left
 }
 
 // begin has the first ones board. The sweep before it has ended.
 func (w *sweep) begin(first []delivery) {
 	n := len(first[0].sockets)
 	w.like, w.at = first[0], 0
-	w.step = max(fewSockets, (n+stops-1)/stops)
-	w.lap = max(1, (n+w.step-1)/w.step)
+	w.lap = min(stops, (n+fewSockets-1)/fewSockets)
+	w.step = (n + w.lap - 1) / w.lap
 	for i := range first {
 		w.board(first[i].message)
 	}
@@ -43,6 +45,7 @@ func (w *sweep) board(m *engine.Message) {
 	w.riders = append(w.riders, m)
 	w.boarded = append(w.boarded, w.at)
 	w.bytes += m.Size()
+	w.joined = nil
 }
 
 // next goes on to the next stop, and returns the receivers that lie before it.
@@ -52,13 +55,23 @@ func (w *sweep) next() []*Socket {
 	return w.like.sockets[from:min(from+w.step, len(w.like.sockets))]
 }
 
-// leave lets those off that have been around, and reports whether there were any.
-func (w *sweep) leave() bool {
+// message returns all that is on board as one.
+func (w *sweep) message() *engine.Message {
+	if w.joined == nil {
+		w.joined = engine.Join(w.riders)
+	}
+	return w.joined
+}
+
+// leave lets those off that have been around.
+func (w *sweep) leave() {
 	n := 0
 	for n < len(w.riders) && w.at-w.boarded[n] == w.lap {
 		w.bytes -= w.riders[n].Size()
 		n++
 	}
-	w.riders, w.boarded = slices.Delete(w.riders, 0, n), slices.Delete(w.boarded, 0, n)
-	return n > 0
+	if n > 0 {
+		w.riders, w.boarded = slices.Delete(w.riders, 0, n), slices.Delete(w.boarded, 0, n)
+		w.joined = nil
+	}
 }

@@ -16,6 +16,7 @@ import (
 type circle struct {
 	server *server.Server
 	files  []string
+	ids    []string
 	writes atomic.Int64
 	// before is called by the goroutine that is about to write to client i.
 	before atomic.Pointer[func(i int)]
@@ -47,6 +48,9 @@ func newCircle(t *testing.T, clients int) *circle {
 		c.files = append(c.files, file.Name())
 		listen(s, client)
 		eventually(t, "the acknowledgement", func() bool { return strings.HasSuffix(c.read(t, i), "430[]") })
+		_, reply, _ := strings.Cut(c.read(t, i), `40{"sid":"`)
+		id, _, _ := strings.Cut(reply, `"`)
+		c.ids = append(c.ids, id)
 	}
 	c.writes.Store(0)
 	return c
@@ -80,15 +84,25 @@ func (c *circle) emit(t *testing.T, n int) {
 // expect fails unless each client has got the messages from 0 to n - 1, in order, once.
 func (c *circle) expect(t *testing.T, n int) {
 	t.Helper()
-	server.Drain(c.server)
-	var want strings.Builder
+	var all []int
 	for i := range n {
-		text := fmt.Sprintf(`42["n",%d]`, i)
-		fmt.Fprintf(&want, "\x81%c%s", len(text), text)
+		all = append(all, i)
 	}
+	c.expectEach(t, func(int) []int { return all })
+}
+
+// expectEach fails unless client i has got the messages of want(i), in order, once.
+func (c *circle) expectEach(t *testing.T, want func(i int) []int) {
+	t.Helper()
+	server.Drain(c.server)
 	for i := range c.files {
-		if got := c.read(t, i); !strings.HasSuffix(got, "430[]"+want.String()) {
-			t.Fatalf("client %d has %q, want at its end %q", i, got, want.String())
+		expected := "430[]"
+		for _, n := range want(i) {
+			text := fmt.Sprintf(`42["n",%d]`, n)
+			expected += fmt.Sprintf("\x81%c%s", len(text), text)
+		}
+		if got := c.read(t, i); !strings.HasSuffix(got, expected) {
+			t.Fatalf("client %d has %q, want at its end %q", i, got, expected)
 		}
 	}
 }
@@ -98,13 +112,13 @@ func TestSweep_BroadcastBoardsAtTheNextStop(t *testing.T) {
 		at     int
 		writes int64
 	}{
-		"the first stretch": {10, 200 + 64},
-		"the second":        {100, 200 + 128},
-		"the third":         {190, 200 + 192},
+		"the first stretch": {10, 200 + 50},
+		"the second":        {60, 200 + 100},
+		"the third":         {149, 200 + 150},
 		"the last":          {195, 200 + 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCircle(t, 200) // stops behind 64, 128 and 192 of them
+			c := newCircle(t, 200) // stops behind 50, 100 and 150 of them
 			c.once(tt.at, func() { c.emit(t, 1) })
 			c.emit(t, 0)
 			c.expect(t, 2)
@@ -143,15 +157,92 @@ func TestSweep_EachGoesAroundOnceInOrder(t *testing.T) {
 	}
 }
 
-func TestSweep_EndsForWhatOthersGet(t *testing.T) {
+// What comes behind another message must not pass it, and who has other receivers or terms
+// must not board.
+func TestSweep_EndsForWhatCannotBoard(t *testing.T) {
+	const clients = 200
+	for name, tt := range map[string]struct {
+		between func(c *circle) error
+		without func(i int) bool // who does not get it
+		writes  int64
+	}{
+		"volatile": {
+			between: func(c *circle) error { return c.server.To("room").Volatile().Emit("n", 1) },
+			writes:  3 * clients,
+		},
+		"exclusion": {
+			between: func(c *circle) error { return c.server.To("room").Except(c.ids[7]).Emit("n", 1) },
+			without: func(i int) bool { return i == 7 },
+			writes:  3*clients - 1,
+		},
+		"exclusion of several": {
+			between: func(c *circle) error { return c.server.To("room").Except(c.ids[7], c.ids[8]).Emit("n", 1) },
+			without: func(i int) bool { return i == 7 || i == 8 },
+			writes:  3*clients - 2,
+		},
+		"one receiver": {
+			between: func(c *circle) error { return c.server.To(c.ids[7]).Emit("n", 1) },
+			without: func(i int) bool { return i != 7 },
+			writes:  2*clients + 1,
+		},
+		"too large": {
+			between: func(c *circle) error { return c.server.To("room").Emit("n", strings.Repeat("x", 70_000)) },
+			writes:  3 * clients,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCircle(t, clients)
+			c.once(10, func() {
+				errs(t, tt.between(c))
+				c.emit(t, 2)
+			})
+			c.emit(t, 0)
+			if name != "too large" {
+				c.expectEach(t, func(i int) []int {
+					if tt.without != nil && tt.without(i) {
+						return []int{0, 2}
+					}
+					return []int{0, 1, 2}
+				})
+			}
+			server.Drain(c.server)
+			if got := c.writes.Load(); got != tt.writes {
+				t.Errorf("%d writes, want %d", got, tt.writes)
+			}
+		})
+	}
+}
+
+func TestSweep_WhoJoinsMeanwhileGetsWhatFollowsOnly(t *testing.T) {
 	c := newCircle(t, 200)
 	c.once(10, func() {
-		errs(t, c.server.To("room").Volatile().Emit("n", 1))
+		errs(t, c.server.To(c.ids[7]).Leave(t.Context(), "room"))
+		c.emit(t, 1)
+		errs(t, c.server.To(c.ids[7]).Join(t.Context(), "room"))
 		c.emit(t, 2)
 	})
 	c.emit(t, 0)
-	c.expect(t, 3)
-	if got := c.writes.Load(); got != 3*200 {
-		t.Errorf("%d writes, want 600: what comes behind another message must not pass it", got)
+	c.expectEach(t, func(i int) []int {
+		if i == 7 {
+			return []int{0, 2}
+		}
+		return []int{0, 1, 2}
+	})
+}
+
+// However much goes around, what comes is not kept waiting for its end.
+func TestSweep_AnEndlessOneLetsTheNextIn(t *testing.T) {
+	c := newCircle(t, 200)
+	sent := 1
+	endless := func(i int) {
+		if i%50 == 0 { // somebody is always on board
+			c.emit(t, sent)
+			sent++
+		}
 	}
+	c.before.Store(&endless)
+	c.emit(t, 0)
+	errs(t, c.server.To(c.ids[7]).Emit("now"))
+	eventually(t, "the event", func() bool { return strings.Contains(c.read(t, 7), "now") })
+	c.before.Store(nil)
 }
