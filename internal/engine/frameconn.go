@@ -353,6 +353,10 @@ func (f *frameConn) Write(p []byte) (int, error) {
 	if !f.socket.established {
 		// The library does not tell what it has negotiated, but its response does.
 		f.socket.deflate = bytes.Contains(p, []byte("\r\nSec-WebSocket-Extensions: permessage-deflate;"))
+		if f.socket.opening {
+			f.socket.queue = []*Message{{frames: bytes.Clone(p), uncompressed: true}}
+			return len(p), nil
+		}
 		return f.Conn.Write(p)
 	}
 	return len(p), f.socket.sendControl(p)

@@ -37,7 +37,7 @@ func (e *Engine) open(w http.ResponseWriter, r *http.Request, transport string) 
 
 // openWebSocket opens a session on a WebSocket.
 func (e *Engine) openWebSocket(w http.ResponseWriter, r *http.Request, s *Session) bool {
-	socket, err := e.upgradeConn(w, r, s)
+	socket, err := e.upgradeConn(w, r, s, true)
 	if err != nil {
 		return false
 	}

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -76,7 +78,9 @@ func TestOpen_PanicOfAcceptIsAnswered500(t *testing.T) {
 	if a := f.do("GET", pollQuery, ""); a.status != http.StatusInternalServerError || strings.Contains(a.body, "accept") {
 		t.Errorf("got %d %q", a.status, a.body)
 	}
-	f.dial(socketQuery).expectGone()
+	if _, a := f.tryDial(socketQuery, nil); !errors.Is(a.err, io.ErrUnexpectedEOF) {
+		t.Errorf("a WebSocket got %v, want its connection closed", a.err)
+	}
 	if got := f.engine.Stats().Panics; got != 2 {
 		t.Errorf("counted %d panics, want 2", got)
 	}

@@ -18,7 +18,7 @@ func (e *Engine) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Session
 		e.refuse(w, r, refuseUpgraded)
 		return
 	}
-	socket, err := e.upgradeConn(w, r, s)
+	socket, err := e.upgradeConn(w, r, s, false)
 	if err != nil {
 		s.endProbe()
 		return

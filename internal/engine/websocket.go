@@ -44,7 +44,8 @@ type webSocket struct {
 	frames      frameConn
 	deflate     bool // compression was negotiated
 	textOnly    bool // the client wants no binary frames
-	established bool // the response was sent; set before the reader starts
+	opening     bool // the response goes with the first message, and waits in the queue until then
+	established bool // the response was made; set before the reader starts
 	place       place
 
 	mu        sync.Mutex  // guards what follows
@@ -81,10 +82,10 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return f, rw, nil
 }
 
-// upgradeConn answers the handshake of a WebSocket. If it fails, the request has
-// been answered.
-func (e *Engine) upgradeConn(w http.ResponseWriter, r *http.Request, s *Session) (*webSocket, error) {
-	socket := &webSocket{engine: e, session: s, textOnly: r.URL.Query().Get("b64") != ""}
+// upgradeConn answers the handshake of a WebSocket, whose session is opening or is there
+// already. If it fails, the request has been answered.
+func (e *Engine) upgradeConn(w http.ResponseWriter, r *http.Request, s *Session, opening bool) (*webSocket, error) {
+	socket := &webSocket{engine: e, session: s, textOnly: r.URL.Query().Get("b64") != "", opening: opening}
 	// What the response got so far, such as CORS headers, belongs into the 101.
 	conn, err := e.upgrader.Upgrade(&hijacker{w, socket}, withJudgedOffers(r), w.Header().Clone())
 	if err != nil {

@@ -101,12 +101,15 @@ func (w *webSocket) hold() {
 	w.writing, w.blocked = true, true
 }
 
-// begin writes the first message of a connection, then what hold has queued.
+// begin writes the response that opens the connection together with the first message, then
+// what hold has queued.
 func (w *webSocket) begin(first *Message) {
 	w.mu.Lock()
+	response := w.queue[0]
+	w.queue = w.queue[1:]
 	w.blocked = false // the client may have read first, and answered, before write goes on
 	w.mu.Unlock()
-	w.write(first, false)
+	w.write(Join([]*Message{response, first}), false)
 }
 
 // sendControl sends a frame that the WebSocket library made.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -249,5 +251,32 @@ func TestOf_NameOfAPatternHasItsMiddlewares(t *testing.T) {
 	c.Expect(`4/org-5,{"message":"members only"}`)
 	if s.Of("/org-5") != s.Of("org-5") || s.Of("/other") == s.Of("/org-5") {
 		t.Error("Of does not give the namespace of its name")
+	}
+}
+
+// A system call less, for each client that comes.
+func TestConnect_ResponseAndOpenPacketAreOneWrite(t *testing.T) {
+	s, _ := start(t, server.Options{})
+	file, err := os.Create(filepath.Join(t.TempDir(), "client"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	raw, err := file.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := newSink(raw, "room")
+	writes := make(chan string, 10)
+	client.writes = func() {
+		before, _ := os.ReadFile(file.Name())
+		writes <- string(before)
+	}
+	listen(s, client)
+	if before := receive(t, writes); before != "" {
+		t.Errorf("%q came otherwise", before)
+	}
+	if before := receive(t, writes); !strings.HasPrefix(before, "HTTP/1.1 101 ") || !strings.Contains(before, "\r\n\r\n\x81") || !strings.HasSuffix(before, "}") {
+		t.Errorf("the first write was %q", before)
 	}
 }

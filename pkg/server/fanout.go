@@ -44,8 +44,8 @@ type delivery struct {
 // fanout takes messages to the sockets of this node, in the order in which they
 // were added. One goroutine, alive while there is work, does it for everybody:
 // broadcasts that came while it was busy are joined, and a socket gets them in
-// one write, also those that came when it was half done (sweep). A broadcast to few
-// sockets that finds nothing else to do is written by who emits it.
+// one write, also those that came when it was half done (sweep). What goes to few
+// sockets and finds nothing else to do is written by who emits it.
 type fanout struct {
 	tasks *tasks
 
@@ -110,9 +110,9 @@ func (f *fanout) addIf(d delivery, agreed func() bool) bool {
 	return true
 }
 
-// isFew says that d is a broadcast that its emitter may write.
+// isFew says that d is a message that its emitter may write.
 func (d *delivery) isFew() bool {
-	return len(d.sockets) <= fewSockets && d.one == nil && d.joinable() && d.gathering == nil
+	return len(d.sockets) <= fewSockets && d.joinable() && d.gathering == nil
 }
 
 // writeFew writes the delivery of this goroutine's. What was added meanwhile is left to
