@@ -2,12 +2,10 @@ package server
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/roomcast/roomcast/internal/engine"
-	"github.com/roomcast/roomcast/internal/room"
 )
 
 // The fan-out queue's bounds. At either of them emitters wait for the fan-out,
@@ -194,42 +192,6 @@ func (f *fanout) deliver(batch []delivery) (more int) {
 	return more
 }
 
-// goAround takes broadcasts to all their receivers, and forgets first. While it is under way
-// others may board, if none is left between these and the queue. No receiver is held, or
-// will be: a socket is held before it becomes a receiver, and when these were taken off the
-// queue none was.
-func (f *fanout) goAround(first []delivery, open bool) (more int) {
-	w := &f.sweep
-	w.begin(first)
-	clear(first) // they may go on long after it
-	for len(w.riders) > 0 {
-		f.writeTo(w.next(), &w.like, w.message())
-		w.leave()
-		if open && len(w.riders) > 0 { // an empty one has ended, and the queue is the next batch
-			more += f.letBoard(w)
-		}
-	}
-	w.like = delivery{}
-	return more
-}
-
-// letBoard takes off the queue's head what may go with w. What is behind another message must
-// not pass it.
-func (f *fanout) letBoard(w *sweep) (n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for n < len(f.queue) && w.takes(&f.queue[n]) {
-		w.board(f.queue[n].message)
-		f.bytes -= f.queue[n].message.Size()
-		n++
-	}
-	if n > 0 {
-		f.queue = slices.Delete(f.queue, 0, n)
-		f.space.Broadcast()
-	}
-	return n
-}
-
 // run returns how many deliveries at the head of batch go out in one write.
 func run(batch []delivery) int {
 	if !batch[0].joinable() {
@@ -329,38 +291,4 @@ func (f *fanout) writeOne(d *delivery, m *engine.Message) error {
 		return session.Send(m)
 	}
 	return nil
-}
-
-// exclusion is a set of sockets that do not get a broadcast.
-type exclusion struct {
-	one  *Socket // the only one, which is the usual case: a socket that emits to others
-	many map[*Socket]struct{}
-}
-
-func newExclusion(x *room.Index[*Socket], rooms []string) exclusion {
-	out := x.Select(rooms)
-	switch len(out) {
-	case 0:
-		return exclusion{}
-	case 1:
-		return exclusion{one: out[0]}
-	}
-	many := make(map[*Socket]struct{}, len(out))
-	for _, s := range out {
-		many[s] = struct{}{}
-	}
-	return exclusion{many: many}
-}
-
-func (e exclusion) has(s *Socket) bool {
-	if e.many == nil {
-		return e.one == s
-	}
-	_, ok := e.many[s]
-	return ok
-}
-
-// equal says whether both leave out the same sockets, as far as that is cheap to see.
-func (e exclusion) equal(other exclusion) bool {
-	return e.many == nil && other.many == nil && e.one == other.one
 }

@@ -75,3 +75,39 @@ func (w *sweep) leave() {
 		w.joined = nil
 	}
 }
+
+// goAround takes broadcasts to all their receivers, and forgets first. While it is under way
+// others may board, if none is left between these and the queue. No receiver is held, or
+// will be: a socket is held before it becomes a receiver, and when these were taken off the
+// queue none was.
+func (f *fanout) goAround(first []delivery, open bool) (more int) {
+	w := &f.sweep
+	w.begin(first)
+	clear(first) // they may go on long after it
+	for len(w.riders) > 0 {
+		f.writeTo(w.next(), &w.like, w.message())
+		w.leave()
+		if open && len(w.riders) > 0 { // an empty one has ended, and the queue is the next batch
+			more += f.letBoard(w)
+		}
+	}
+	w.like = delivery{}
+	return more
+}
+
+// letBoard takes off the queue's head what may go with w. What is behind another message must
+// not pass it.
+func (f *fanout) letBoard(w *sweep) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for n < len(f.queue) && w.takes(&f.queue[n]) {
+		w.board(f.queue[n].message)
+		f.bytes -= f.queue[n].message.Size()
+		n++
+	}
+	if n > 0 {
+		f.queue = slices.Delete(f.queue, 0, n)
+		f.space.Broadcast()
+	}
+	return n
+}
