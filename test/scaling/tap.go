@@ -10,8 +10,9 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// mark is in each measured event once, and in nothing else that Redis sends.
-const mark = "~"
+// mark is in each measured event once, and in nothing else that Redis sends. A single
+// character would be: messages are binary, and a byte of the time is any at its hour.
+const mark = "~measured~"
 
 // tap counts the messages that Redis sends to one node, below the adapter.
 type tap struct{ messages atomic.Int64 }
@@ -26,18 +27,21 @@ func (t *tap) client(addr string) *goredis.Client {
 			if err != nil {
 				return nil, err
 			}
-			return &tapped{c, t}, nil
+			return &tapped{Conn: c, tap: t}, nil
 		},
 	})
 }
 
 type tapped struct {
 	net.Conn
-	tap *tap
+	tap  *tap
+	tail []byte // of what was read before, in which a mark may have begun
 }
 
 func (c *tapped) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.tap.messages.Add(int64(bytes.Count(p[:n], []byte(mark))))
+	c.tail = append(c.tail, p[:n]...)
+	c.tap.messages.Add(int64(bytes.Count(c.tail, []byte(mark))))
+	c.tail = append(c.tail[:0], c.tail[max(0, len(c.tail)-len(mark)+1):]...)
 	return n, err
 }
