@@ -93,6 +93,21 @@ func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.conn, bufio.NewReadWriter(reader, bufio.NewWriter(h.conn)), nil
 }
 
+// rawFile is what a sink writes to.
+func rawFile(tb testing.TB, name string) syscall.RawConn {
+	tb.Helper()
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = file.Close() })
+	raw, err := file.SyscallConn()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return raw
+}
+
 // listen connects a client to s.
 func listen(s *server.Server, c *sink) {
 	r := httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=websocket", nil)
@@ -114,15 +129,8 @@ func audience(tb testing.TB, clients int, room func(i int) string) *server.Serve
 // audienceOf is audience of a server with options.
 func audienceOf(tb testing.TB, options server.Options, clients int, room func(i int) string) *server.Server {
 	tb.Helper()
-	file, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	null, err := file.SyscallConn()
-	if err != nil {
-		tb.Fatal(err)
-	}
 	s, _ := start(tb, options)
+	null := rawFile(tb, os.DevNull) // closed before the server is, so that no client is waited for
 	joined := make(chan struct{}, clients)
 	server.On(s.Of("/"), "join", func(ctx context.Context, s *server.Socket, rooms []string) error {
 		err := s.Join(ctx, rooms...)
@@ -135,7 +143,6 @@ func audienceOf(tb testing.TB, options server.Options, clients int, room func(i 
 	for range clients {
 		receive(tb, joined)
 	}
-	tb.Cleanup(func() { _ = file.Close() })
 	return s
 }
 

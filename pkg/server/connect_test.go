@@ -257,19 +257,11 @@ func TestOf_NameOfAPatternHasItsMiddlewares(t *testing.T) {
 // A system call less, for each client that comes.
 func TestConnect_ResponseAndOpenPacketAreOneWrite(t *testing.T) {
 	s, _ := start(t, server.Options{})
-	file, err := os.Create(filepath.Join(t.TempDir(), "client"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = file.Close() })
-	raw, err := file.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := newSink(raw, "room")
+	name := filepath.Join(t.TempDir(), "client")
+	client := newSink(rawFile(t, name), "room")
 	writes := make(chan string, 10)
 	client.writes = func() {
-		before, _ := os.ReadFile(file.Name())
+		before, _ := os.ReadFile(name)
 		writes <- string(before)
 	}
 	listen(s, client)

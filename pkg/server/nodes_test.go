@@ -9,7 +9,6 @@ import (
 	"strings"
 	gosync "sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,7 +203,7 @@ func (n node) mute() {
 // crowds runs nodes that know each other, each with clients that are sinks.
 func crowds(tb testing.TB, nodes, clients int) (servers []*server.Server, urls []string) {
 	tb.Helper()
-	null := devNull(tb)
+	null := rawFile(tb, os.DevNull)
 	bus := memory.New()
 	for range nodes {
 		s, url := start(tb, server.Options{Adapter: bus, CloseTimeout: 10 * time.Millisecond})
@@ -224,20 +223,6 @@ func crowds(tb testing.TB, nodes, clients int) (servers []*server.Server, urls [
 	}
 	meet(tb, servers)
 	return servers, urls
-}
-
-func devNull(tb testing.TB) syscall.RawConn {
-	tb.Helper()
-	file, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = file.Close() })
-	null, err := file.SyscallConn()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return null
 }
 
 // counted fails the test unless answers has these counts.

@@ -29,23 +29,15 @@ func newCircle(t *testing.T, clients int) *circle {
 	joining(s.Of("/"))
 	dir := t.TempDir()
 	for i := range clients {
-		file, err := os.Create(filepath.Join(dir, fmt.Sprint(i)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = file.Close() })
-		raw, err := file.SyscallConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		client := newSink(raw, "room")
+		name := filepath.Join(dir, fmt.Sprint(i))
+		client := newSink(rawFile(t, name), "room")
 		client.writes = func() {
 			c.writes.Add(1)
 			if f := c.before.Load(); f != nil {
 				(*f)(i)
 			}
 		}
-		c.files = append(c.files, file.Name())
+		c.files = append(c.files, name)
 		listen(s, client)
 		eventually(t, "the acknowledgement", func() bool { return strings.HasSuffix(c.read(t, i), "430[]") })
 		_, reply, _ := strings.Cut(c.read(t, i), `40{"sid":"`)
