@@ -170,6 +170,7 @@ func (s *Session) AwaitSendQueue() {
 // waits, or with the next one within 30 seconds. Closing twice is harmless.
 func (s *Session) Close() { s.close(ReasonForcedClose) }
 
+// close is Close for a reason.
 func (s *Session) close(reason Reason) {
 	if !s.end(reason, nil) {
 		return

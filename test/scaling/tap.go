@@ -10,8 +10,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// mark is in each measured event once, and in nothing else that Redis sends. A single
-// character would be: messages are binary, and a byte of the time is any at its hour.
+// mark is in each measured event once, and in nothing else that Redis sends. One character
+// would not do: messages are binary, and some byte of a time is that character for hours.
 const mark = "~measured~"
 
 // tap counts the messages that Redis sends to one node, below the adapter.
