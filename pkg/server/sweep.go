@@ -6,8 +6,12 @@ import (
 	"github.com/roomcast/roomcast/internal/engine"
 )
 
-// stops is how often at most a sweep can be boarded on its way around.
-const stops = 8
+// A sweep can be boarded at stops on its way around: at most so many, and at least so many
+// receivers apart.
+const (
+	stops = 32
+	apart = 16
+)
 
 // sweep takes broadcasts that have the same receivers around these, again and again. One that
 // comes while it is under way does not wait for its end: it boards at the next stop, and leaves
@@ -29,7 +33,7 @@ type sweep struct {
 func (w *sweep) begin(first []delivery) {
 	n := len(first[0].sockets)
 	w.like, w.at = first[0], 0
-	w.lap = min(stops, (n+fewSockets-1)/fewSockets)
+	w.lap = min(stops, (n+apart-1)/apart)
 	w.step = (n + w.lap - 1) / w.lap
 	for i := range first {
 		w.board(first[i].message)
@@ -86,6 +90,12 @@ func (f *fanout) goAround(first []delivery, open bool) (more int) {
 	clear(first) // they may go on long after it
 	for len(w.riders) > 0 {
 		f.writeTo(w.next(), &w.like, w.message())
+		if len(w.riders) > 1 {
+			// Broadcasts come faster than they go around. On a busy machine those that bring
+			// the next, the adapter's backend or this node's own readers, would else wait for
+			// a processor until these have gone, and find nothing to board.
+			giveWay()
+		}
 		w.leave()
 		if open && len(w.riders) > 0 { // an empty one has ended, and the queue is the next batch
 			more += f.letBoard(w)

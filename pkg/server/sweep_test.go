@@ -104,13 +104,13 @@ func TestSweep_BroadcastBoardsAtTheNextStop(t *testing.T) {
 		at     int
 		writes int64
 	}{
-		"the first stretch": {10, 200 + 50},
-		"the second":        {60, 200 + 100},
-		"the third":         {149, 200 + 150},
+		"the first stretch": {10, 200 + 16},
+		"one in the middle": {60, 200 + 64},
+		"a later one":       {149, 200 + 160},
 		"the last":          {195, 200 + 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCircle(t, 200) // stops behind 50, 100 and 150 of them
+			c := newCircle(t, 200) // a stop behind each 16 of them
 			c.once(tt.at, func() { c.emit(t, 1) })
 			c.emit(t, 0)
 			c.expect(t, 2)
