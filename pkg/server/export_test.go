@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"net"
+
+	"github.com/roomcast/roomcast/internal/engine"
 )
 
 // ReturningAtOnce is how many clients are restored at a time.
@@ -40,3 +42,14 @@ func Awaited(n *Namespace) (connections, sockets int) {
 
 // Parked returns how many clients' connections wait without a goroutine.
 func Parked(s *Server) int { return s.engine.Stats().Parked }
+
+// Stretches returns the number of receivers between each two stops of a sweep.
+func Stretches(receivers int) (lengths []int) {
+	var w sweep
+	w.begin([]delivery{{sockets: make([]*Socket, receivers), message: engine.NewMessage([]byte("2"))}})
+	for len(w.riders) > 0 {
+		lengths = append(lengths, len(w.next()))
+		w.leave()
+	}
+	return lengths
+}

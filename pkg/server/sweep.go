@@ -33,8 +33,8 @@ type sweep struct {
 func (w *sweep) begin(first []delivery) {
 	n := len(first[0].sockets)
 	w.like, w.at = first[0], 0
-	w.lap = min(stops, (n+apart-1)/apart)
-	w.step = (n + w.lap - 1) / w.lap
+	w.step = max(apart, (n+stops-1)/stops)
+	w.lap = (n + w.step - 1) / w.step
 	for i := range first {
 		w.board(first[i].message)
 	}
@@ -90,16 +90,17 @@ func (f *fanout) goAround(first []delivery, open bool) (more int) {
 	clear(first) // they may go on long after it
 	for len(w.riders) > 0 {
 		f.writeTo(w.next(), &w.like, w.message())
+		w.leave()
+		if !open || len(w.riders) == 0 { // an empty one has ended, and the queue is the next batch
+			continue
+		}
 		if len(w.riders) > 1 {
 			// Broadcasts come faster than they go around. On a busy machine those that bring
 			// the next, the adapter's backend or this node's own readers, would else wait for
 			// a processor until these have gone, and find nothing to board.
 			giveWay()
 		}
-		w.leave()
-		if open && len(w.riders) > 0 { // an empty one has ended, and the queue is the next batch
-			more += f.letBoard(w)
-		}
+		more += f.letBoard(w)
 	}
 	w.like = delivery{}
 	return more

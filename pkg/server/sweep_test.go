@@ -99,6 +99,21 @@ func (c *circle) expectEach(t *testing.T, want func(i int) []int) {
 	}
 }
 
+func TestSweep_PassesEachOfAnyNumberOfReceivers(t *testing.T) {
+	for n := 1; n <= 3000; n++ {
+		lengths, sum := server.Stretches(n), 0
+		for i, length := range lengths {
+			if length < 16 && i < len(lengths)-1 {
+				t.Errorf("%d receivers: %d are too few between two stops", n, length)
+			}
+			sum += length
+		}
+		if sum != n || len(lengths) > 32 {
+			t.Errorf("%d receivers: stretches of %v", n, lengths)
+		}
+	}
+}
+
 func TestSweep_BroadcastBoardsAtTheNextStop(t *testing.T) {
 	for name, tt := range map[string]struct {
 		at     int
@@ -122,7 +137,7 @@ func TestSweep_BroadcastBoardsAtTheNextStop(t *testing.T) {
 }
 
 func TestSweep_EachGoesAroundOnceInOrder(t *testing.T) {
-	for _, clients := range []int{65, 128, 300, 600} {
+	for _, clients := range []int{65, 128, 300, 513} {
 		t.Run(fmt.Sprint(clients), func(t *testing.T) {
 			const messages = 60
 			c := newCircle(t, clients)
