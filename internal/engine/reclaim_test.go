@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"runtime/metrics"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,4 +78,41 @@ func TestReclaim_Off(t *testing.T) {
 		t.Error("a timer is set")
 	}
 	r.stop()
+}
+
+// held returns the bytes of the heap that the system has given and not got back.
+func held() (bytes uint64) {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+	}
+	metrics.Read(samples)
+	for _, s := range samples {
+		bytes += s.Value.Uint64()
+	}
+	return bytes
+}
+
+func TestReclaim_MemoryOfABurstGoesBackToTheSystem(t *testing.T) {
+	const size = 64 << 10
+	before := held()
+	sessions := make([][]byte, burst)
+	for i := range sessions {
+		sessions[i] = make([]byte, size)
+	}
+	if peak := held(); peak < before+burst*size/2 {
+		t.Fatalf("a burst made of %d bytes %d", before, peak)
+	}
+	clear(sessions)
+	ended := make(chan struct{})
+	r := &reclaim{after: time.Millisecond, done: func() { close(ended) }}
+	for range sessions {
+		r.count(burst)
+	}
+	<-ended
+	r.stop()
+	if after := held(); after > before+burst*size/8 {
+		t.Errorf("%d bytes before a burst of %d, and %d when its memory should have gone back", before, burst*size, after)
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -120,33 +122,21 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// subscriptions counts what Redis keeps for all nodes together.
-func subscriptions(ctx context.Context, client *goredis.Client) (int64, error) {
-	patterns, err := client.PubSubNumPat(ctx).Result()
+// subscriptions counts what Redis keeps for all nodes together. PUBSUB NUMPAT would not do: it
+// counts a pattern once, however many have it.
+func subscriptions(ctx context.Context, client *goredis.Client) (total int, err error) {
+	list, err := client.Do(ctx, "CLIENT", "LIST", "TYPE", "pubsub").Text()
 	if err != nil {
 		return 0, fmt.Errorf("scaling: %w", err)
 	}
-	total := patterns
-	for _, kind := range []struct {
-		names  func(context.Context, string) *goredis.StringSliceCmd
-		counts func(context.Context, ...string) *goredis.MapStringIntCmd
-	}{
-		{client.PubSubChannels, client.PubSubNumSub},
-		{client.PubSubShardChannels, client.PubSubShardNumSub},
-	} {
-		names, err := kind.names(ctx, "*").Result()
-		if err != nil {
-			return 0, fmt.Errorf("scaling: %w", err)
-		}
-		if len(names) == 0 {
-			continue
-		}
-		counts, err := kind.counts(ctx, names...).Result()
-		if err != nil {
-			return 0, fmt.Errorf("scaling: %w", err)
-		}
-		for _, count := range counts {
-			total += count
+	for _, field := range strings.Fields(list) {
+		switch name, value, _ := strings.Cut(field, "="); name {
+		case "sub", "psub", "ssub":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				return 0, fmt.Errorf("scaling: CLIENT LIST: %s: %w", field, err)
+			}
+			total += n
 		}
 	}
 	return total, nil

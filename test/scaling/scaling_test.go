@@ -66,6 +66,12 @@ func TestHundredNodes_HeartbeatsAndBroadcastsAreThoseOfTheFormula(t *testing.T) 
 	})
 }
 
+// subscriptionsOf is what Redis keeps for a node whose client is in two rooms, however many
+// nodes there are. By interest and sharded its rooms are among them.
+var subscriptionsOf = map[string]float64{
+	"pubsub": 7, "pubsub, by interest": 10, "sharded": 8, "sharded, by interest": 9, "streams": 7,
+}
+
 // Counted where Redis writes to the nodes.
 func TestForms_ARoomsMessageReachesAsManyNodesAsTheFormulaSays(t *testing.T) {
 	for _, f := range forms {
@@ -80,6 +86,9 @@ func TestForms_ARoomsMessageReachesAsManyNodesAsTheFormulaSays(t *testing.T) {
 			t.Log(got)
 			if want := float64(f.reach(16, holders)); got.received != want {
 				t.Errorf("%.2f nodes got a room's message, want %.0f", got.received, want)
+			}
+			if want := subscriptionsOf[f.name]; got.subscriptions != want {
+				t.Errorf("Redis keeps %.2f subscriptions for each node, want %.0f", got.subscriptions, want)
 			}
 		})
 	}

@@ -39,6 +39,7 @@ func main() {
 	flag.DurationVar(&options.ParkAfter, "park-after", 0, "how long a connection is quiet before it is parked; 0: the default; negative: never")
 	flag.DurationVar(&options.ReleaseMemoryAfter, "release-after", 5*time.Second, "when memory goes back to the system after many clients have come or gone")
 	namespaces := flag.Int("namespaces", 0, "further namespaces with the same handlers: /0, /1 and so on")
+	typed := flag.Bool("typed", false, "decode what is to be echoed into a struct, and encode it again")
 	deflate := flag.Bool("deflate", false, "compress messages of 1 KB and more on WebSockets whose client wants it")
 	profile := flag.String("pprof", "", "address of a listener for profiles; empty: none")
 	flag.Parse()
@@ -51,7 +52,11 @@ func main() {
 	if *deflate {
 		options.PerMessageDeflate = &server.Deflate{}
 	}
-	if err := run(ctx, at, bus, options, *namespaces); err != nil {
+	echo := echoRaw
+	if *typed {
+		echo = echoTyped
+	}
+	if err := run(ctx, at, bus, options, *namespaces, echo); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -78,7 +83,7 @@ func (p place) listen(ctx context.Context) (listener net.Listener, url string, e
 	return tls.NewListener(listener, config), "https://" + listener.Addr().String(), nil
 }
 
-func run(ctx context.Context, at place, bus busOptions, options server.Options, namespaces int) error {
+func run(ctx context.Context, at place, bus busOptions, options server.Options, namespaces int, echo func(*server.Namespace)) error {
 	opened, closeBus, err := bus.open()
 	if err != nil {
 		return err
@@ -89,9 +94,13 @@ func run(ctx context.Context, at place, bus busOptions, options server.Options, 
 	if err != nil {
 		return err
 	}
-	register(srv.Of("/"))
+	names := []string{"/"}
 	for i := range namespaces {
-		register(srv.Of("/" + strconv.Itoa(i)))
+		names = append(names, "/"+strconv.Itoa(i))
+	}
+	for _, name := range names {
+		register(srv.Of(name))
+		echo(srv.Of(name))
 	}
 
 	listener, url, err := at.listen(ctx)
@@ -182,7 +191,20 @@ func register(ns *server.Namespace) {
 		}
 		return ns.To(room).Emit("msg", a.At(1))
 	})
+}
+
+// echoRaw answers with the argument as it came.
+func echoRaw(ns *server.Namespace) {
 	server.On(ns, "echo", func(_ context.Context, _ *server.Socket, a server.Args) error {
 		return a.Ack(a.At(0))
 	})
+}
+
+// greeting is what the load generator has echoed.
+type greeting struct {
+	Text string `json:"text"`
+}
+
+func echoTyped(ns *server.Namespace) {
+	server.Handle(ns, "echo", func(_ context.Context, _ *server.Socket, v greeting) (greeting, error) { return v, nil })
 }
