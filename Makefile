@@ -54,7 +54,7 @@ lint: fmt
 	cd test/growth && $(GO) tool -modfile=../../go.mod staticcheck ./...
 
 # The house rules of internal/archtest and the seeds of all fuzz targets are
-# among the tests. Allocations can only be counted without the race detector.
+# among the tests. Allocations and what a socket weighs are counted without the race detector, in processes of their own.
 # The server is tested with its connections parked at once, and never, as well.
 # The examples are a module of their own, and so are the tests of the Kubernetes
 # manifests and the program that draws growth. One summary counts them all.
@@ -66,7 +66,7 @@ test: tools client lint
 	  $(GO) test -json -tags park_never ./internal/engine ./pkg/server || failed=1; \
 	  $(GO) test -C test/kubernetes -json -race -shuffle=on ./... || failed=1; \
 	  $(GO) test -C test/growth -json -race -shuffle=on ./... || failed=1; \
-	  $(GO) test -json -run '^TestAllocations_' ./internal/... ./pkg/... || failed=1; \
+	  $(GO) test -json -run '^Test(Allocations|Weight)_' ./internal/... ./pkg/... || failed=1; \
 	  $(GO) test -json -race -shuffle=on -p 1 -timeout 20m -tags integration ./test/... || failed=1; \
 	  exit $$failed; } | $(GO) run ./internal/testcount
 

@@ -4,6 +4,6 @@ package engine
 
 import "time"
 
-// defaultParkAfter is Options.ParkAfter's default. All tests pass also with the build
-// tags park_at_once and park_never, which replace it.
+// defaultParkAfter is Options.ParkAfter's default. The tests of this package and of
+// pkg/server pass also with the build tags park_at_once and park_never, which replace it.
 const defaultParkAfter = 250 * time.Millisecond

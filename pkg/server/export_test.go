@@ -43,13 +43,26 @@ func Awaited(n *Namespace) (connections, sockets int) {
 // Parked returns how many clients' connections wait without a goroutine.
 func Parked(s *Server) int { return s.engine.Stats().Parked }
 
-// Stretches returns the number of receivers between each two stops of a sweep.
-func Stretches(receivers int) (lengths []int) {
+// Stretches returns the receivers, by number, that a sweep passes between each two stops, with
+// a second message on board from the first stop on.
+func Stretches(receivers int) (stretches [][]int) {
 	var w sweep
-	w.begin([]delivery{{sockets: make([]*Socket, receivers), message: engine.NewMessage([]byte("2"))}})
-	for len(w.riders) > 0 {
-		lengths = append(lengths, len(w.next()))
-		w.leave()
+	all, numbers := make([]*Socket, receivers), make(map[*Socket]int)
+	for i := range all {
+		all[i] = new(Socket)
+		numbers[all[i]] = i
 	}
-	return lengths
+	m := engine.NewMessage([]byte("2"))
+	w.begin([]delivery{{sockets: all, message: m}})
+	for len(w.riders) > 0 {
+		var stretch []int
+		for _, s := range w.next() {
+			stretch = append(stretch, numbers[s])
+		}
+		stretches = append(stretches, stretch)
+		if w.leave(); w.at == 1 {
+			w.board(m)
+		}
+	}
+	return stretches
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // A sweep can be boarded at stops on its way around: at most so many, and at least so many
-// receivers apart.
+// receivers apart, but for the last.
 const (
 	stops = 32
 	apart = 16
@@ -96,8 +96,8 @@ func (f *fanout) goAround(first []delivery, open bool) (more int) {
 		}
 		if len(w.riders) > 1 {
 			// Broadcasts come faster than they go around. On a busy machine those that bring
-			// the next, the adapter's backend or this node's own readers, would else wait for
-			// a processor until these have gone, and find nothing to board.
+			// the next, clients, the adapter's backend or this node's other threads, would
+			// else wait for a processor until these have gone, and find nothing to board.
 			giveWay()
 		}
 		more += f.letBoard(w)

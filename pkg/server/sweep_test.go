@@ -100,16 +100,25 @@ func (c *circle) expectEach(t *testing.T, want func(i int) []int) {
 }
 
 func TestSweep_PassesEachOfAnyNumberOfReceivers(t *testing.T) {
-	for n := 1; n <= 3000; n++ {
-		lengths, sum := server.Stretches(n), 0
-		for i, length := range lengths {
-			if length < 16 && i < len(lengths)-1 {
-				t.Errorf("%d receivers: %d are too few between two stops", n, length)
+	for n := 1; n <= 1200; n++ {
+		stretches := server.Stretches(n)
+		next, stops := 0, 0
+		for i, stretch := range stretches {
+			for _, receiver := range stretch {
+				if receiver != next {
+					t.Fatalf("of %d receivers %d comes after %d", n, receiver, next-1)
+				}
+				next = (next + 1) % n
 			}
-			sum += length
+			if next == 0 && stops == 0 {
+				stops = i + 1
+			} else if len(stretch) < 16 && next != 0 {
+				t.Fatalf("of %d receivers %d lie between two stops", n, len(stretch))
+			}
 		}
-		if sum != n || len(lengths) > 32 {
-			t.Errorf("%d receivers: stretches of %v", n, lengths)
+		// The second message goes as far as the first stop again.
+		if stops > 32 || len(stretches) != stops+1 || next != len(stretches[0])%n {
+			t.Fatalf("%d receivers, %d stops: the sweep ended before %d, after %d stretches", n, stops, next, len(stretches))
 		}
 	}
 }

@@ -83,10 +83,14 @@ func heapByPart() map[string]int64 {
 	for range 3 { // the profile shows what was in use two collections ago
 		runtime.GC()
 	}
-	records := make([]runtime.MemProfileRecord, 20_000)
-	n, _ := runtime.MemProfile(records, false)
+	records, n, all := make([]runtime.MemProfileRecord, 20_000), 0, false
+	for !all {
+		if n, all = runtime.MemProfile(records, false); !all {
+			records = make([]runtime.MemProfileRecord, 2*n)
+		}
+	}
 	bytes := map[string]int64{}
-	for _, r := range records[:min(n, len(records))] {
+	for _, r := range records[:n] {
 		bytes[partOf(r.Stack())] += r.InUseBytes()
 	}
 	return bytes

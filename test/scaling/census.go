@@ -43,17 +43,14 @@ func inOneProcess(ctx context.Context, f form, addr string, n int) (c census, er
 	if err := meet(ctx, nodes, n); err != nil {
 		return c, err
 	}
-	if err := c.count(ctx, addr, nodes); err != nil {
-		return c, err
-	}
 	received := func() (sum int64) {
 		for _, m := range nodes {
-			sum += m.tap.messages.Load()
+			sum += m.tap.messages()
 		}
 		return sum
 	}
 	for i, m := range nodes {
-		if err := m.publish(room(i+3, n)); err != nil {
+		if err := m.publish(i, room(i+3, n)); err != nil {
 			return c, err
 		}
 	}
@@ -72,7 +69,7 @@ func inOneProcess(ctx context.Context, f form, addr string, n int) (c census, er
 		}
 	}
 	c.received = float64(received()) / float64(n)
-	return c, nil
+	return c, c.count(ctx, addr, nodes)
 }
 
 // count asks Redis for its subscriptions.

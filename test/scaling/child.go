@@ -97,7 +97,7 @@ func (o order) carryOut(ctx context.Context, m *node, room string) error {
 		}
 		// A ticker leaves out what a busy machine cannot keep up with.
 		for due := int(time.Since(begun).Seconds() * float64(o.Rate)); sent < min(due, o.Publish); sent++ {
-			if err := m.publish(room); err != nil {
+			if err := m.publish(0, room); err != nil {
 				return err
 			}
 		}

@@ -76,8 +76,10 @@ func (m *node) start(ctx context.Context, bus adapter.Adapter, i, n int) error {
 	return err
 }
 
-// publish emits the measured event to a room.
-func (m *node) publish(room string) error { return m.server.Of("/").To(room).Emit("said", mark) }
+// publish emits measured event n to a room.
+func (m *node) publish(n int, room string) error {
+	return m.server.Of("/").To(room).Emit("said", marked(n))
+}
 
 func (m *node) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
@@ -123,7 +125,7 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // subscriptions counts what Redis keeps for all nodes together. PUBSUB NUMPAT would not do: it
-// counts a pattern once, however many have it.
+// counts a pattern once, however many have it. Redis lists sharded ones since 7.0.3.
 func subscriptions(ctx context.Context, client *goredis.Client) (total int, err error) {
 	list, err := client.Do(ctx, "CLIENT", "LIST", "TYPE", "pubsub").Text()
 	if err != nil {

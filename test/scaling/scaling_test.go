@@ -50,7 +50,7 @@ func TestHundredNodes_HeartbeatsAndBroadcastsAreThoseOfTheFormula(t *testing.T) 
 		}
 
 		for i, m := range nodes {
-			if err := m.publish(room(i, n)); err != nil {
+			if err := m.publish(i, room(i, n)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -3,19 +3,46 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// mark is in each measured event once, and in nothing else that Redis sends. One character
-// would not do: messages are binary, and some byte of a time is that character for hours.
-const mark = "~measured~"
+// mark is in each measured event, before its number, and in nothing else that Redis sends. One
+// character would not do: messages are binary, and some byte of a time is that character for hours.
+const mark = "~measured "
 
-// tap counts the messages that Redis sends to one node, below the adapter.
-type tap struct{ messages atomic.Int64 }
+// digits of an event's number.
+const digits = 4
+
+// marked returns what event n carries.
+func marked(n int) string { return fmt.Sprintf("%s%0*d", mark, digits, n) }
+
+// tap tells which events Redis has sent to one node, below the adapter. A reader of a stream asks
+// for an entry again to see that it is still the same one: that is no message more.
+type tap struct {
+	mu     sync.Mutex
+	events map[string]bool // by number
+}
+
+// messages returns how many events there were.
+func (t *tap) messages() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return int64(len(t.events))
+}
+
+func (t *tap) see(number string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.events == nil {
+		t.events = make(map[string]bool)
+	}
+	t.events[number] = true
+}
 
 // client returns a client whose connections are tapped. The caller closes it.
 func (t *tap) client(addr string) *goredis.Client {
@@ -35,13 +62,24 @@ func (t *tap) client(addr string) *goredis.Client {
 type tapped struct {
 	net.Conn
 	tap  *tap
-	tail []byte // of what was read before, in which a mark may have begun
+	tail []byte // of what was read before, in which an event may have begun
 }
 
 func (c *tapped) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.tail = append(c.tail, p[:n]...)
-	c.tap.messages.Add(int64(bytes.Count(c.tail, []byte(mark))))
-	c.tail = append(c.tail[:0], c.tail[max(0, len(c.tail)-len(mark)+1):]...)
-	return n, err
+	for {
+		i := bytes.Index(c.tail, []byte(mark))
+		if i < 0 {
+			c.tail = c.tail[max(0, len(c.tail)-len(mark)+1):]
+			return n, err
+		}
+		number, end := i+len(mark), i+len(mark)+digits
+		if end > len(c.tail) {
+			c.tail = c.tail[i:]
+			return n, err
+		}
+		c.tap.see(string(c.tail[number:end]))
+		c.tail = c.tail[end:]
+	}
 }

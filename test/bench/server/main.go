@@ -39,7 +39,7 @@ func main() {
 	flag.DurationVar(&options.ParkAfter, "park-after", 0, "how long a connection is quiet before it is parked; 0: the default; negative: never")
 	flag.DurationVar(&options.ReleaseMemoryAfter, "release-after", 5*time.Second, "when memory goes back to the system after many clients have come or gone")
 	namespaces := flag.Int("namespaces", 0, "further namespaces with the same handlers: /0, /1 and so on")
-	typed := flag.Bool("typed", false, "decode what is to be echoed into a struct, and encode it again")
+	typed := flag.Bool("typed", false, "echo {\"text\":…} by way of a struct")
 	deflate := flag.Bool("deflate", false, "compress messages of 1 KB and more on WebSockets whose client wants it")
 	profile := flag.String("pprof", "", "address of a listener for profiles; empty: none")
 	flag.Parse()
@@ -200,7 +200,7 @@ func echoRaw(ns *server.Namespace) {
 	})
 }
 
-// greeting is what the load generator has echoed.
+// greeting is what is echoed with --typed. Other members of an object are lost.
 type greeting struct {
 	Text string `json:"text"`
 }
