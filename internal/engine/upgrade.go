@@ -153,8 +153,8 @@ func (s *Session) upgradeTo(w *webSocket) bool {
 		<-posted
 	}
 	if ended {
+		s.engine.forget(s) // before the client hears of the end
 		w.finish(closeFrame(websocket.CloseNormalClosure))
-		s.engine.forget(s)
 	}
 	return true
 }

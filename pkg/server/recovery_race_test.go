@@ -81,11 +81,15 @@ func TestRecoveryRace_DataThatPanicsHarmsNoOtherSocketOfTheClient(t *testing.T) 
 // Other nodes' questions meet such data too.
 func TestRecoveryRace_DataThatPanicsHarmsNoNodeThatIsAsked(t *testing.T) {
 	servers, urls := cluster(t, 2)
-	ns := servers[1].Of("/")
-	connected := sockets(ns)
-	c, _ := rawclient.Join(t, urls[1], "/", nil)
+	meet(t, servers)
+	connected := sockets(servers[1].Of("/"))
+	c, bombed := rawclient.Join(t, urls[1], "/", nil)
 	other, id := rawclient.Join(t, urls[1], "/", nil)
-	server.SetData(receive(t, connected), bomb{})
+	for range 2 { // their handlers run side by side
+		if s := receive(t, connected); s.ID() == bombed {
+			server.SetData(s, bomb{})
+		}
+	}
 	all, err := servers[0].Of("/").All().FetchSockets(t.Context())
 	if err != nil || !slices.ContainsFunc(all, func(s server.RemoteSocket) bool { return s.ID == id }) {
 		t.Errorf("FetchSockets: %d sockets, %v", len(all), err)
