@@ -399,17 +399,27 @@ func TestPark_LateEventsWakeNobody(t *testing.T) {
 // Everything that can happen to parked sessions happens to many at once.
 func TestPark_StormOfEndsAndMessages(t *testing.T) {
 	f := onSockets(t, atOnce(Options{CloseTimeout: 20 * time.Millisecond, PingInterval: 5 * time.Millisecond, PingTimeout: 100 * time.Millisecond}))
+	const rounds = 20
 	var clients sync.WaitGroup
+	open := make(chan *Session, 8*rounds) // their clients have been answered
 	for seed := range uint64(8) {
 		clients.Go(func() {
 			random := rand.New(rand.NewPCG(seed, 0))
-			for range 20 {
+			for range rounds {
 				conn, a := f.tryDial(socketQuery, nil)
 				if a.err != nil {
 					t.Errorf("dial: %v", a.err)
 					return
 				}
-				storm(random, conn, <-f.opened)
+				_, packet, err := conn.ReadMessage()
+				if err != nil {
+					t.Errorf("open packet: %v", err)
+					return
+				}
+				if s := f.engine.session(sidOf(t, string(packet))); s != nil { // unless it was late with a pong
+					open <- s
+					storm(random, conn, <-open)
+				}
 				_ = conn.Close()
 			}
 		})
@@ -424,20 +434,20 @@ func TestPark_StormOfEndsAndMessages(t *testing.T) {
 }
 
 // storm does to a connection, and to some session, what chance wants.
-func storm(random *rand.Rand, conn *websocket.Conn, r *recorder) {
+func storm(random *rand.Rand, conn *websocket.Conn, s *Session) {
 	for range random.IntN(20) {
 		switch random.IntN(10) {
 		case 0:
-			r.session.Close()
+			s.Close()
 		case 1:
-			r.session.fail(ReasonTransportError, nil)
+			s.fail(ReasonTransportError, nil)
 		case 2:
 			_, _ = conn.NetConn().Write(frame(frameText, "4half")[:random.IntN(10)])
 			return
 		case 3:
 			_ = conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(patience))
 		case 4, 5, 6:
-			_ = r.session.Send(NewMessage([]byte("hello")))
+			_ = s.Send(NewMessage([]byte("hello")))
 		case 7:
 			_, _, _ = conn.ReadMessage()
 		default:

@@ -203,7 +203,12 @@ func ExampleBroadcast() {
 func ExampleNamespace_OnDisconnect() {
 	srv := newServer(server.Options{})
 	ns := srv.Of("/")
-	ns.OnConnect(func(ctx context.Context, s *server.Socket) error { return s.Join(ctx, "garden") })
+	ns.OnConnect(func(ctx context.Context, s *server.Socket) error {
+		if err := s.Join(ctx, "garden"); err != nil {
+			return err
+		}
+		return s.Emit("welcome")
+	})
 	left := make(chan struct{})
 	ns.OnDisconnect(func(ctx context.Context, s *server.Socket, reason server.DisconnectReason) {
 		fmt.Println(reason, s.Rooms()[1:])
@@ -212,9 +217,12 @@ func ExampleNamespace_OnDisconnect() {
 
 	client, stop := newClient(srv)
 	defer stop()
+	client.print()
 	client.send(`41`)
 	<-left
-	// Output: client namespace disconnect [garden]
+	// Output:
+	// client gets 42["welcome"]
+	// client namespace disconnect [garden]
 }
 
 // Two nodes of one process share a memory adapter; with the adapter of package
