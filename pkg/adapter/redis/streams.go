@@ -98,7 +98,7 @@ func (o StreamsOptions) withDefaults() (StreamsOptions, error) {
 type StreamsAdapter struct {
 	*Adapter
 	options StreamsOptions
-	records stream.Records
+	records *stream.Records
 
 	mu   sync.Mutex
 	logs map[string]*sharedLog // by the name of the stream
@@ -129,7 +129,7 @@ func NewStreams(client goredis.UniversalClient, opts StreamsOptions) (*StreamsAd
 	a := &StreamsAdapter{options: opts, logs: make(map[string]*sharedLog)}
 	a.Adapter = newAdapter(client, opts.Options, func(l *link) form { return newStreamForm(l) })
 	a.sharded = opts.ShardedPubSub
-	a.records = stream.Records{Client: client}
+	a.records = stream.NewRecords(client)
 	return a, nil
 }
 

@@ -61,6 +61,11 @@ func exec(ctx context.Context, pipe goredis.Pipeliner, asking bool, commands []c
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
+	return firstRefusal(commands)
+}
+
+// firstRefusal returns what Redis refused one of the commands with, or nil.
+func firstRefusal(commands []command) error {
 	for _, c := range commands {
 		if err := c.refused(); err != nil {
 			return err

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 type Log struct {
 	Config
 	place     *place
+	calls     batcher[*question]
 	condition *condition
 	writer    *writer
 	reader    *reader
@@ -46,6 +48,7 @@ func Open(c Config) *Log {
 		ended: make(chan struct{}),
 	}
 	l.place = &place{client: l.Client, name: l.Name}
+	l.calls.send = l.ask
 	l.condition = &condition{part: l.Part}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.reader = newReader(l)
@@ -78,15 +81,41 @@ func (l *Log) call(ctx context.Context, commands ...command) error {
 }
 
 func (l *Log) callOnce(ctx context.Context, commands ...command) error {
-	done := make(chan error, 1)
-	if err := l.start(func() { done <- l.place.run(l.ctx, commands...) }); err != nil {
+	q := &question{commands: commands, err: make(chan error, 1)}
+	if err := l.start(func() {
+		if err := l.calls.do(ctx, q); err != nil {
+			q.err <- err
+		}
+	}); err != nil {
 		return err
 	}
 	select {
-	case err := <-done:
+	case err := <-q.err:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// question is what one caller asks Redis.
+type question struct {
+	commands []command
+	err      chan error // has room for the one that tells how it went
+}
+
+// ask sends questions in one round trip. Each fails with the first refusal of its own.
+func (l *Log) ask(questions []*question) {
+	var all []command
+	for _, q := range questions {
+		all = append(all, q.commands...)
+	}
+	err := l.place.run(l.ctx, all...)
+	_, refused := errors.AsType[refusal](err)
+	for _, q := range questions {
+		if refused {
+			err = firstRefusal(q.commands)
+		}
+		q.err <- err
 	}
 }
 

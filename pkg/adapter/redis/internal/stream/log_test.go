@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -190,4 +191,26 @@ func TestLog_WorksOverTLSAndBesideAPoolOfOne(t *testing.T) {
 	if got, err := a.readAll(heard[0].ID); err != nil || len(got) != 9 {
 		t.Errorf("Read: %v, %v", got, err)
 	}
+}
+
+func TestLog_QuestionsThatShareATripFailAlone(t *testing.T) {
+	t.Parallel()
+	n := open(t, newClient(t, startRedis(t).Addr()))
+	n.listen()
+	n.append(numbered(0, 1)...)
+	n.await(1)
+	var all sync.WaitGroup
+	for i := range 200 {
+		all.Go(func() {
+			name := n.Name
+			if i%2 == 1 {
+				name = "missing"
+			}
+			info := newCommand(t.Context(), "xinfo", "stream", name)
+			if err := n.call(t.Context(), info); isMissing(err) != (name == "missing") || err != nil && !isMissing(err) {
+				t.Errorf("question %d of %s: %v", i, name, err)
+			}
+		})
+	}
+	all.Wait()
 }

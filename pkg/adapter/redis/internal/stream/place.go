@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -94,6 +95,9 @@ func (p *place) forget(ctx context.Context) {
 	cluster.ReloadState(ctx)
 }
 
+// sent says whether Redis sends c elsewhere.
+func (p *place) sent(c command) bool { return p.follow(c.refused()) }
+
 // run implements commander through the client's pool, following where Redis points.
 func (p *place) run(ctx context.Context, commands ...command) error {
 	for redirects := 0; ; redirects++ {
@@ -102,10 +106,11 @@ func (p *place) run(ctx context.Context, commands ...command) error {
 			return err
 		}
 		err = exec(ctx, client.Pipeline(), asking, commands)
-		if redirects < maxRedirects && p.follow(err) {
+		_, refused := errors.AsType[refusal](err)
+		switch {
+		case refused && redirects < maxRedirects && slices.ContainsFunc(commands, p.sent):
 			continue
-		}
-		if _, refused := errors.AsType[refusal](err); err != nil && !refused {
+		case err != nil && !refused:
 			p.forget(ctx)
 		}
 		return err

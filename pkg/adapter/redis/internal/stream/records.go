@@ -33,16 +33,37 @@ const renewCount = 512
 // record to any reader, and keeps a late Save of the former owner from reviving it.
 //
 // Errors other than those named wrap adapter.ErrDegraded if Redis did not answer. How
-// long a call waits beyond its context is for the client's time limits to say.
+// long a call waits beyond its context is for the client's time limits to say. Many calls
+// share a round trip. Records is safe for concurrent use.
 type Records struct {
-	// Client is any client of go-redis.
-	Client goredis.UniversalClient
+	client goredis.UniversalClient
+	calls  batcher[errand]
+}
+
+// errand adds a command to a round trip.
+type errand func(goredis.Pipeliner)
+
+// NewRecords keeps records in the Redis of any client of go-redis.
+func NewRecords(client goredis.UniversalClient) *Records {
+	r := &Records{client: client}
+	r.calls.send = r.send
+	return r
+}
+
+// send makes one round trip. Each command has its own error, also when none was sent.
+func (r *Records) send(errands []errand) {
+	pipe := r.client.Pipeline()
+	for _, add := range errands {
+		add(pipe)
+	}
+	// Its time is the client's: a context of one caller must not end what others have asked.
+	_, _ = pipe.Exec(context.Background())
 }
 
 // Save keeps value under key for window. It fails with ErrTaken when another owner's
 // value is there, and, unless it is the owner's first, when the record was taken or
 // forgotten since. value must begin with prefix.
-func (r Records) Save(ctx context.Context, key, value, prefix string, first bool, window time.Duration) error {
+func (r *Records) Save(ctx context.Context, key, value, prefix string, first bool, window time.Duration) error {
 	flag := ""
 	if first {
 		flag = "1"
@@ -58,10 +79,15 @@ func (r Records) Save(ctx context.Context, key, value, prefix string, first bool
 }
 
 // Find returns the value of key. It fails with ErrNoRecord.
-func (r Records) Find(ctx context.Context, key string) (string, error) {
+func (r *Records) Find(ctx context.Context, key string) (string, error) {
 	var value string
-	err := redial(ctx, unknown, func() (err error) {
-		value, err = r.Client.Get(ctx, key).Result()
+	err := redial(ctx, unknown, func() error {
+		var answer *goredis.StringCmd
+		if err := r.calls.do(ctx, func(p goredis.Pipeliner) { answer = p.Get(ctx, key) }); err != nil {
+			return err
+		}
+		var err error
+		value, err = answer.Result()
 		return err
 	})
 	if err != nil {
@@ -75,7 +101,7 @@ func (r Records) Find(ctx context.Context, key string) (string, error) {
 
 // Take returns the value of key, which at most one call does, until it is saved again.
 // It fails with ErrNoRecord. For window the place of the record stays marked as empty.
-func (r Records) Take(ctx context.Context, key string, window time.Duration) (string, error) {
+func (r *Records) Take(ctx context.Context, key string, window time.Duration) (string, error) {
 	value, err := r.run(ctx, takeScript, key, milliseconds(window)).Text()
 	return value, failed("take", err)
 }
@@ -90,7 +116,7 @@ type Owned struct {
 
 // Keep keeps records for another window, in few round trips. missing are the indexes,
 // in order, of those that are not there or are another owner's.
-func (r Records) Keep(ctx context.Context, records []Owned, window time.Duration) (missing []int, err error) {
+func (r *Records) Keep(ctx context.Context, records []Owned, window time.Duration) (missing []int, err error) {
 	for from := 0; from < len(records); from += renewCount {
 		batch := records[from:min(from+renewCount, len(records))]
 		held, err := r.renew(ctx, batch, window)
@@ -108,9 +134,9 @@ func (r Records) Keep(ctx context.Context, records []Owned, window time.Duration
 
 // renew is one round trip of Keep. It returns what the values begin with. Another
 // owner's record lives longer by it as well, which is no harm.
-func (r Records) renew(ctx context.Context, batch []Owned, window time.Duration) (held []*goredis.StringCmd, err error) {
+func (r *Records) renew(ctx context.Context, batch []Owned, window time.Duration) (held []*goredis.StringCmd, err error) {
 	err = redial(ctx, unknown, func() error {
-		pipe := r.Client.Pipeline()
+		pipe := r.client.Pipeline()
 		held = held[:0]
 		for _, o := range batch {
 			held = append(held, pipe.GetRange(ctx, o.Key, 0, int64(len(o.Prefix))-1))
@@ -125,7 +151,7 @@ func (r Records) renew(ctx context.Context, batch []Owned, window time.Duration)
 // Forget removes the value of key, and keeps its owner from saving one later than this:
 // for window the place of the record stays marked as empty. It fails with ErrTaken if the
 // value is another owner's.
-func (r Records) Forget(ctx context.Context, key, prefix string, window time.Duration) error {
+func (r *Records) Forget(ctx context.Context, key, prefix string, window time.Duration) error {
 	forgotten, err := r.run(ctx, forgetScript, key, prefix, milliseconds(window)).Int()
 	if err == nil && forgotten == 0 {
 		return adapter.ErrTaken
@@ -134,11 +160,27 @@ func (r Records) Forget(ctx context.Context, key, prefix string, window time.Dur
 }
 
 // run runs a script for one record.
-func (r Records) run(ctx context.Context, script *goredis.Script, key string, args ...any) (answer *goredis.Cmd) {
+func (r *Records) run(ctx context.Context, script *goredis.Script, key string, args ...any) (answer *goredis.Cmd) {
 	_ = redial(ctx, unknown, func() error {
-		answer = script.Run(ctx, r.Client, []string{key}, args...)
+		answer = r.try(ctx, script.EvalSha, key, args)
+		if goredis.HasErrorPrefix(answer.Err(), "NOSCRIPT") {
+			answer = r.try(ctx, script.Eval, key, args)
+		}
 		return answer.Err()
 	})
+	return answer
+}
+
+// evaluation is a way to run a script.
+type evaluation func(ctx context.Context, c goredis.Scripter, keys []string, args ...any) *goredis.Cmd
+
+// try runs a script once.
+func (r *Records) try(ctx context.Context, evaluate evaluation, key string, args []any) (answer *goredis.Cmd) {
+	err := r.calls.do(ctx, func(p goredis.Pipeliner) { answer = evaluate(ctx, p, []string{key}, args...) })
+	if err != nil {
+		answer = goredis.NewCmd(ctx)
+		answer.SetErr(err)
+	}
 	return answer
 }
 

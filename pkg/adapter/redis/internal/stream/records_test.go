@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,12 +15,12 @@ import (
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
-func newRecords(t *testing.T) Records {
+func newRecords(t *testing.T) *Records {
 	t.Helper()
-	return Records{Client: newClient(t, startRedis(t).Addr())}
+	return NewRecords(newClient(t, startRedis(t).Addr()))
 }
 
-func (r Records) mustSave(t *testing.T, value string, first bool) {
+func (r *Records) mustSave(t *testing.T, value string, first bool) {
 	t.Helper()
 	if err := r.Save(t.Context(), "key", value, value[:1], first, time.Minute); err != nil {
 		t.Fatal(err)
@@ -62,22 +63,22 @@ func TestRecords_AreTakenByOne(t *testing.T) {
 func TestRecords_LateSaveRevivesNothing(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		before func(*testing.T, Records)
+		before func(*testing.T, *Records)
 		value  string
 		first  bool
 		want   error
 	}{
-		"new":                       {func(*testing.T, Records) {}, "a1", true, nil},
-		"gone with Redis":           {func(*testing.T, Records) {}, "a1", false, nil},
-		"own":                       {func(t *testing.T, r Records) { r.mustSave(t, "a1", true) }, "a2", false, nil},
-		"own, first once more":      {func(t *testing.T, r Records) { r.mustSave(t, "a1", true) }, "a1", true, nil},
-		"another's":                 {func(t *testing.T, r Records) { r.mustSave(t, "b1", true) }, "a2", false, adapter.ErrTaken},
-		"another's, first":          {func(t *testing.T, r Records) { r.mustSave(t, "b1", true) }, "a1", true, adapter.ErrTaken},
+		"new":                       {func(*testing.T, *Records) {}, "a1", true, nil},
+		"gone with Redis":           {func(*testing.T, *Records) {}, "a1", false, nil},
+		"own":                       {func(t *testing.T, r *Records) { r.mustSave(t, "a1", true) }, "a2", false, nil},
+		"own, first once more":      {func(t *testing.T, r *Records) { r.mustSave(t, "a1", true) }, "a1", true, nil},
+		"another's":                 {func(t *testing.T, r *Records) { r.mustSave(t, "b1", true) }, "a2", false, adapter.ErrTaken},
+		"another's, first":          {func(t *testing.T, r *Records) { r.mustSave(t, "b1", true) }, "a1", true, adapter.ErrTaken},
 		"taken":                     {saveAndTake, "a2", false, adapter.ErrTaken},
 		"taken, by the taker":       {saveAndTake, "b1", true, nil},
 		"forgotten":                 {saveAndForget, "a2", false, adapter.ErrTaken},
-		"forgotten by someone else": {func(t *testing.T, r Records) { r.mustSave(t, "a1", true); refuseForget(t, r, "b") }, "a2", false, nil},
-		"forgotten before it came":  {func(t *testing.T, r Records) { forget(t, r, "a") }, "a2", false, adapter.ErrTaken},
+		"forgotten by someone else": {func(t *testing.T, r *Records) { r.mustSave(t, "a1", true); refuseForget(t, r, "b") }, "a2", false, nil},
+		"forgotten before it came":  {func(t *testing.T, r *Records) { forget(t, r, "a") }, "a2", false, adapter.ErrTaken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,26 +95,26 @@ func TestRecords_LateSaveRevivesNothing(t *testing.T) {
 	}
 }
 
-func saveAndTake(t *testing.T, r Records) {
+func saveAndTake(t *testing.T, r *Records) {
 	r.mustSave(t, "a1", true)
 	if _, err := r.Take(t.Context(), "key", time.Minute); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func saveAndForget(t *testing.T, r Records) {
+func saveAndForget(t *testing.T, r *Records) {
 	r.mustSave(t, "a1", true)
 	forget(t, r, "a")
 }
 
-func forget(t *testing.T, r Records, prefix string) {
+func forget(t *testing.T, r *Records, prefix string) {
 	t.Helper()
 	if err := r.Forget(t.Context(), "key", prefix, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func refuseForget(t *testing.T, r Records, prefix string) {
+func refuseForget(t *testing.T, r *Records, prefix string) {
 	t.Helper()
 	if err := r.Forget(t.Context(), "key", prefix, time.Minute); !errors.Is(err, adapter.ErrTaken) {
 		t.Errorf("Forget of another's: %v, want ErrTaken", err)
@@ -144,7 +145,7 @@ func TestRecords_AreRenewedAndTheMissingAreNamed(t *testing.T) {
 	if err != nil || !slices.Equal(missing, want) {
 		t.Errorf("missing %v, %v, want %v", missing, err, want)
 	}
-	if left := r.Client.PTTL(t.Context(), "2").Val(); left < 59*time.Minute {
+	if left := r.client.PTTL(t.Context(), "2").Val(); left < 59*time.Minute {
 		t.Errorf("a record that was renewed is left for %v", left)
 	}
 }
@@ -159,7 +160,7 @@ func TestRecords_AreThereAsSoonAsRedisIsBack(t *testing.T) {
 		_ = client.Ping(t.Context()).Err()
 	}
 	server.Restart()
-	r := Records{Client: client}
+	r := NewRecords(client)
 	if err := r.Save(t.Context(), "key", "a", "a", true, time.Minute); err != nil {
 		t.Error(err)
 	}
@@ -180,7 +181,7 @@ func TestRecords_EndWithTheirWindow(t *testing.T) {
 func TestRecords_SayWhenRedisIsAway(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
-	r := Records{Client: newClient(t, server.Addr())}
+	r := NewRecords(newClient(t, server.Addr()))
 	server.Kill()
 	ctx, cancel := contextWithin(t, 100)
 	defer cancel()
@@ -194,6 +195,47 @@ func TestRecords_SayWhenRedisIsAway(t *testing.T) {
 	} {
 		if !errors.Is(err, adapter.ErrDegraded) {
 			t.Errorf("%s: %v, want ErrDegraded", name, err)
+		}
+	}
+}
+
+// Thousands come back at once when a node has died.
+func TestRecords_CallsShareAConnection(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	r := NewRecords(newClient(t, server.Addr()))
+	var all sync.WaitGroup
+	for i := range 1000 {
+		all.Go(func() {
+			key := strconv.Itoa(i)
+			if err := r.Save(t.Context(), key, "a"+key, "a", true, time.Minute); err != nil {
+				t.Error(err)
+			}
+			if got, err := r.Find(t.Context(), key); got != "a"+key || err != nil {
+				t.Errorf("Find: %q, %v", got, err)
+			}
+			if got, err := r.Take(t.Context(), key, time.Minute); got != "a"+key || err != nil {
+				t.Errorf("Take: %q, %v", got, err)
+			}
+		})
+	}
+	all.Wait()
+	clients, err := newClient(t, server.Addr()).ClientList(t.Context()).Result()
+	if n := strings.Count(clients, "\n"); n != 2 || err != nil { // with the one that asks
+		t.Errorf("%d connections, %v, want 2:\n%s", n, err, clients)
+	}
+}
+
+func TestRecords_ScriptsThatRedisHasForgotten(t *testing.T) {
+	t.Parallel()
+	r := newRecords(t)
+	for range 2 {
+		r.mustSave(t, "a1", true)
+		if err := r.client.ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.Take(t.Context(), "key", time.Minute); got != "a1" || err != nil {
+			t.Errorf("Take: %q, %v", got, err)
 		}
 	}
 }

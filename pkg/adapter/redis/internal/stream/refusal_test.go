@@ -140,7 +140,7 @@ func TestFault_UserWithTheLeastRights(t *testing.T) {
 	if got, err := a.readAll(heard[0].ID); err != nil || len(got) != 9 {
 		t.Errorf("Read: %v, %v", got, err)
 	}
-	r := Records{Client: client}
+	r := NewRecords(client)
 	if err := r.Save(t.Context(), "record:1", "a", "a", true, time.Minute); err != nil {
 		t.Error(err)
 	}
