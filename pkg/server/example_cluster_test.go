@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing/fstest"
+	"time"
 
 	"github.com/roomcast/roomcast/pkg/adapter/memory"
 	"github.com/roomcast/roomcast/pkg/packet"
@@ -22,6 +23,10 @@ func twoNodes() (here, there *server.Server, client *exampleClient, stop func())
 		server.SetData(s, profile{Name: "Ada"})
 		return s.Join(ctx, "garden")
 	})
+	// Which nodes there are to ask, here learns when they say so.
+	for nodes := 0; nodes < 2; <-time.After(time.Millisecond) {
+		nodes, _ = here.Of("/").CountNodes(context.Background())
+	}
 	client, leave := newClient(there)
 	return here, there, client, func() {
 		leave()
