@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/roomcast/roomcast/internal/testutil/rawclient"
@@ -78,6 +79,7 @@ func TestExit_OfTheCallerEndsItsCall(t *testing.T) {
 		}()
 		<-done
 		answerCall(t, there, `["ask"]`, "1")
+		synctest.Wait() // until it owes that answer no more
 		answers := server.CallAll[int](t.Context(), nodes[0].Of("/").All(), "again")
 		answerCall(t, stays, `["again"]`, "2")
 		answerCall(t, there, `["again"]`, "3")
