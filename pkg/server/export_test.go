@@ -40,6 +40,10 @@ func Awaited(n *Namespace) (connections, sockets int) {
 	return connections, sockets
 }
 
+// Listening says whether a client would hear at once of what is sent: of those that poll,
+// whether a poll waits.
+func Listening(s *Socket) bool { return s.connection.session.Listening() }
+
 // Parked returns how many clients' connections wait without a goroutine.
 func Parked(s *Server) int { return s.engine.Stats().Parked }
 

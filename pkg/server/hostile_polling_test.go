@@ -185,13 +185,14 @@ func TestHostilePolling_CloseReleasesThePoll(t *testing.T) {
 	p.ended()
 }
 
-// A reset may overtake its GET; such a session is left to the heartbeat, which is
-// short here.
+// A reset must not overtake its GET: such a session would be left to the heartbeat.
 func TestHostilePolling_ResetPollsLeakNothing(t *testing.T) {
-	v := besiege(t, server.Options{PingInterval: time.Second, PingTimeout: time.Second})
+	v := besiege(t, server.Options{})
 	givesBack(t, v, func() {
 		for range 60 {
 			conn, _ := v.enter(t).polls()
+			s := receive(t, v.sockets)
+			eventually(t, "a poll that waits", func() bool { return server.Listening(s) })
 			reset(conn)
 		}
 	})
