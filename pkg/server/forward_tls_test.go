@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -132,16 +131,16 @@ func TestForward_OverTLSOnlyToWhomTheAuthoritiesVouchFor(t *testing.T) {
 	}
 	for name, authorities := range map[string]*x509.CertPool{"those of the system": nil, "others": x509.NewCertPool()} {
 		t.Run(name, func(t *testing.T) {
-			var log bytes.Buffer
+			log := &notebook{} // the nodes go on writing while it is read
 			owner, other := startPairTLS(t, pair, server.Options{
-				Logger: slog.New(slog.NewTextHandler(&log, nil)), ClusterAuthorities: authorities,
+				Logger: slog.New(log), ClusterAuthorities: authorities,
 			})
 			query, _ := openOver(t, pair.Client, owner)
 			if status, body := over(t, pair.Client, "POST", other+query, "40"); status != http.StatusBadRequest || body != sessionUnknown {
 				t.Errorf("got %d %s", status, body)
 			}
-			if !strings.Contains(log.String(), "certificate") {
-				t.Errorf("the log does not say why:\n%s", log.String())
+			if text := strings.Join(log.all(), "\n"); !strings.Contains(text, "certificate") {
+				t.Errorf("the log does not say why:\n%s", text)
 			}
 		})
 	}
