@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/roomcast/roomcast/internal/testutil/rawclient"
-	"github.com/roomcast/roomcast/pkg/adapter/memory"
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
@@ -130,26 +129,29 @@ func TestRecoveryLog_LocalEventsComeWhileTheNodeLags(t *testing.T) {
 
 // A node whose deliveries do not come is no place to come back to, but costs nothing.
 func TestRecoveryLog_NodeThatStaysBehindSendsNothing(t *testing.T) {
-	kept := newStore(memory.New())
-	ahead, url := kept.serve(t, server.Options{})
-	late := newStore(kept.Adapter)
-	behind, behindURL := late.serve(t, server.Options{RequestTimeout: 50 * time.Millisecond})
-	w := wander(t, url, "/", nil)
-	late.lag()
-	emit(t, ahead, 1)
-	w.events(`2["n",1]`)
-	w.cut(kept)
-	emit(t, ahead, 2)
-	for range 3 {
-		w.Client = rawclient.Dial(t, behindURL, nil)
-		w.Send("0" + w.credentials())
-		if before := w.ExpectClose(); len(before) > 0 {
-			t.Errorf("before the close came %q", before)
+	recoveringInBubble(t, server.Options{}, func(t *testing.T, ahead *server.Server, kept *store, dial rawclient.Dialer) {
+		late := newStore(kept.Adapter)
+		behind, behindDial, stop := startOnPipes(t, server.Options{
+			Adapter: late, Recovery: &server.Recovery{}, RequestTimeout: 50 * time.Millisecond,
+		})
+		defer stop()
+		w := wander(t, pipeURL, "/", dial)
+		late.lag()
+		emit(t, ahead, 1)
+		w.events(`2["n",1]`)
+		w.cut(kept)
+		emit(t, ahead, 2)
+		for range 3 {
+			w.Client = rawclient.Dial(t, pipeURL, behindDial)
+			w.Send("0" + w.credentials())
+			if before := w.ExpectClose(); len(before) > 0 {
+				t.Errorf("before the close came %q", before)
+			}
+			eventually(t, "no sockets", func() bool { return len(behind.Of("/").Sockets()) == 0 })
 		}
-		eventually(t, "no sockets", func() bool { return len(behind.Of("/").Sockets()) == 0 })
-	}
-	late.open()
-	w.recovers(url, `2["n",2]`)
+		late.open()
+		w.recovers(pipeURL, `2["n",2]`)
+	})
 }
 
 // Each step may fail: then the client starts afresh or its connection is closed,
