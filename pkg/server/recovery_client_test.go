@@ -127,6 +127,12 @@ func (w *wanderer) welcome() (missed []string, recovered bool) {
 	}
 }
 
+// at has the client come back to another node.
+func (w *wanderer) at(dial rawclient.Dialer) *wanderer {
+	w.dial = dial
+	return w
+}
+
 // recovers comes back and expects to have missed just that.
 func (w *wanderer) recovers(url string, want ...string) {
 	w.t.Helper()

@@ -474,6 +474,28 @@ func streaming(t testing.TB, nodes int, options server.Options) (servers []*serv
 	return servers, urls, ways
 }
 
+// inStreamsBubble is streaming, with recovery, on networks of pipes with fake time: what nodes
+// wait for each other at most is not used up by a busy machine.
+func inStreamsBubble(t *testing.T, nodes int, test func(t *testing.T, servers []*server.Server, dials []rawclient.Dialer, ways []*streamNode)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream()
+		var servers []*server.Server
+		var dials []rawclient.Dialer
+		var ways []*streamNode
+		for range nodes {
+			way := s.node()
+			node, dial, stop := startOnPipes(t, server.Options{
+				Adapter: way, Recovery: &server.Recovery{}, PingInterval: time.Hour, PingTimeout: time.Hour,
+			})
+			defer stop()
+			servers, dials, ways = append(servers, node), append(dials, dial), append(ways, way)
+		}
+		meet(t, servers)
+		test(t, servers, dials, ways)
+	})
+}
+
 // kept waits until a record is as it should be.
 func (s *stream) kept(t testing.TB, privateID, what string, ok func(*adapter.Record) bool) {
 	t.Helper()
