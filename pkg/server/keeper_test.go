@@ -18,39 +18,40 @@ import (
 
 // A node is killed without a word; its clients go on at another one.
 func TestKeeper_ClientOfAKilledNodeRecovers(t *testing.T) {
-	servers, urls, ways := streaming(t, 2, server.Options{Recovery: &server.Recovery{}})
-	for _, s := range servers {
-		server.Handle(s.Of("/"), "name", func(_ context.Context, s *server.Socket, name string) (string, error) {
-			before, _ := server.Data[string](s)
-			if name != "" {
-				server.SetData(s, name)
-			}
-			return before, nil
-		})
-	}
-	w := wander(t, urls[0], "/", nil)
-	w.Send(`21["join",["room"]]`)
-	w.Expect(`31[]`)
-	w.Send(`22["name","Ada"]`)
-	w.Expect(`32[""]`)
-	emit(t, servers[1], 1)
-	w.events(`2["n",1]`)
-	ways[0].kept(t, w.pid, "the record with data", func(r *adapter.Record) bool { return string(r.Data) == `"Ada"` })
-	ways[0].kill()
-	errs(t, servers[1].To("room").Emit("n", 2), servers[1].To("elsewhere").Emit("n", 3), servers[1].To(w.sid).Emit("n", 4))
-	w.Close()
-	began := time.Now()
-	w.recovers(urls[1], `2["n",2]`, `2["n",4]`)
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("it took %v", took)
-	}
-	w.Send(`23["name",""]`)
-	w.Expect(`33["Ada"]`)
-	errs(t, servers[1].To("room").Emit("n", 5), servers[1].To(w.sid).Emit("n", 6))
-	w.events(`2["n",5]`, `2["n",6]`)
+	inStreamsBubble(t, 2, func(t *testing.T, servers []*server.Server, dials []rawclient.Dialer, ways []*streamNode) {
+		for _, s := range servers {
+			server.Handle(s.Of("/"), "name", func(_ context.Context, s *server.Socket, name string) (string, error) {
+				before, _ := server.Data[string](s)
+				if name != "" {
+					server.SetData(s, name)
+				}
+				return before, nil
+			})
+		}
+		w := wander(t, pipeURL, "/", dials[0])
+		w.Send(`21["join",["room"]]`)
+		w.Expect(`31[]`)
+		w.Send(`22["name","Ada"]`)
+		w.Expect(`32[""]`)
+		emit(t, servers[1], 1)
+		w.events(`2["n",1]`)
+		ways[0].kept(t, w.pid, "the record with data", func(r *adapter.Record) bool { return string(r.Data) == `"Ada"` })
+		ways[0].kill()
+		errs(t, servers[1].To("room").Emit("n", 2), servers[1].To("elsewhere").Emit("n", 3), servers[1].To(w.sid).Emit("n", 4))
+		w.Close()
+		began := time.Now()
+		w.at(dials[1]).recovers(pipeURL, `2["n",2]`, `2["n",4]`)
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		w.Send(`23["name",""]`)
+		w.Expect(`33["Ada"]`)
+		errs(t, servers[1].To("room").Emit("n", 5), servers[1].To(w.sid).Emit("n", 6))
+		w.events(`2["n",5]`, `2["n",6]`)
 
-	w.Close()
-	w.recovers(urls[1]) // it is the other node's for good
+		w.Close()
+		w.recovers(pipeURL) // it is the other node's for good
+	})
 }
 
 // Many changes are one write, and it comes within 100 ms of the first.
@@ -115,22 +116,23 @@ func TestKeeper_WhoLeftForGoodIsForgotten(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			servers, urls, ways := streaming(t, 2, server.Options{Recovery: &server.Recovery{}})
-			for i := range 4 {
-				w := wander(t, urls[0], "/", nil)
-				emit(t, servers[0], 1)
-				w.events(`2["n",1]`)
-				if i < 2 { // else it leaves before its first record is written
-					ways[0].kept(t, w.pid, "a record", func(*adapter.Record) bool { return true })
+			inStreamsBubble(t, 2, func(t *testing.T, servers []*server.Server, dials []rawclient.Dialer, ways []*streamNode) {
+				for i := range 4 {
+					w := wander(t, pipeURL, "/", dials[0])
+					emit(t, servers[0], 1)
+					w.events(`2["n",1]`)
+					if i < 2 { // else it leaves before its first record is written
+						ways[0].kept(t, w.pid, "a record", func(*adapter.Record) bool { return true })
+					}
+					leave(w, socketOf(t, servers[0], w.sid))
+					eventually(t, "the end", func() bool { return len(servers[0].Of("/").Sockets()) == 0 })
+					w.Close()
+					w.at(dials[i%2]).afresh(pipeURL) // at once
+					w.Send("1")
+					eventually(t, "the end", func() bool { return len(servers[i%2].Of("/").Sockets()) == 0 })
+					w.Close()
 				}
-				leave(w, socketOf(t, servers[0], w.sid))
-				eventually(t, "the end", func() bool { return len(servers[0].Of("/").Sockets()) == 0 })
-				w.Close()
-				w.afresh(urls[i%2]) // at once
-				w.Send("1")
-				eventually(t, "the end", func() bool { return len(servers[i%2].Of("/").Sockets()) == 0 })
-				w.Close()
-			}
+			})
 		})
 	}
 }
