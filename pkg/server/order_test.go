@@ -140,19 +140,20 @@ func numbered(offsets bool, c *rawclient.Client, want string) []string {
 // A socket that is disconnected gets what was emitted to it before.
 func TestOrder_ByeComesBeforeTheDisconnection(t *testing.T) {
 	for _, close := range []bool{false, true} {
-		servers, urls, _ := streaming(t, 1, server.Options{Recovery: &server.Recovery{}})
-		for range 50 {
-			w := wander(t, urls[0], "/", nil)
-			socket := servers[0].Of("/").Sockets()[0]
-			errs(t, socket.Emit("bye"))
-			socket.Disconnect(close)
-			w.events(`2["bye"]`)
-			if w.Expect("1"); close {
-				w.ExpectClose()
+		inStreamBubble(t, server.Options{Recovery: &server.Recovery{}}, func(t *testing.T, s *server.Server, _ *streamNode, dial rawclient.Dialer) {
+			for range 50 {
+				w := wander(t, pipeURL, "/", dial)
+				socket := s.Of("/").Sockets()[0]
+				errs(t, socket.Emit("bye"))
+				socket.Disconnect(close)
+				w.events(`2["bye"]`)
+				if w.Expect("1"); close {
+					w.ExpectClose()
+				}
+				w.Close()
+				eventually(t, "no sockets", func() bool { return len(s.Of("/").Sockets()) == 0 })
 			}
-			w.Close()
-			eventually(t, "no sockets", func() bool { return len(servers[0].Of("/").Sockets()) == 0 })
-		}
+		})
 	}
 }
 
@@ -204,20 +205,21 @@ func TestOrder_DisconnectWaitsForTheLogOneSecondAtMost(t *testing.T) {
 
 // Many disconnections behind a slow log cost no goroutine each, and come in order.
 func TestOrder_DisconnectionsOfMany(t *testing.T) {
-	servers, urls, ways := streaming(t, 1, server.Options{})
-	c, _ := rawclient.Join(t, urls[0], "/", nil)
-	ways[0].lag(true)
-	for n := range 100 {
-		emit(t, servers[0], n)
-	}
-	for _, socket := range servers[0].Of("/").Sockets() {
-		for range 1000 {
-			socket.Disconnect(false)
+	inStreamBubble(t, server.Options{}, func(t *testing.T, s *server.Server, way *streamNode, dial rawclient.Dialer) {
+		c, _ := rawclient.Join(t, pipeURL, "/", dial)
+		way.lag(true)
+		for n := range 100 {
+			emit(t, s, n)
 		}
-	}
-	ways[0].lag(false)
-	for n := range 100 {
-		c.Expect(fmt.Sprintf(`2["n",%d]`, n))
-	}
-	c.Expect("1")
+		for _, socket := range s.Of("/").Sockets() {
+			for range 1000 {
+				socket.Disconnect(false)
+			}
+		}
+		way.lag(false)
+		for n := range 100 {
+			c.Expect(fmt.Sprintf(`2["n",%d]`, n))
+		}
+		c.Expect("1")
+	})
 }
