@@ -202,6 +202,7 @@ func TestLimit_MaxSendQueueBytes(t *testing.T) {
 		v := besiege(t, server.Options{MaxSendQueueBytes: 3 * queueOf(100)})
 		v.enter(t)
 		s := receive(t, v.sockets)
+		server.Drain(v.server) // so that the session's own queue is met
 		for range 3 {
 			if err := s.Emit("x", load); err != nil {
 				t.Errorf("at the limit: %v", err)
@@ -218,6 +219,7 @@ func TestLimit_MaxSendQueueBytes(t *testing.T) {
 		v := besiege(t, server.Options{MaxSendQueueBytes: 3 * queueOf(100), SlowConsumer: server.DropVolatile})
 		p := v.enter(t)
 		s := receive(t, v.sockets)
+		server.Drain(v.server)
 		for n := range 10 {
 			if err := s.Volatile().Emit("x", fmt.Sprint(n)+load[1:]); err != nil {
 				t.Errorf("volatile event %d: %v", n, err)
