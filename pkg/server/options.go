@@ -109,7 +109,9 @@ type Options struct {
 	// is collected for it. Default 30 s; negative: off.
 	ReleaseMemoryAfter time.Duration
 	// MaxSendQueueBytes bounds what waits for a client that does not read. Beyond it
-	// the client is closed: TransportError, with ErrSlowConsumer as the cause. Default 4 MiB.
+	// the client is closed: TransportError, with ErrSlowConsumer as the cause. One message
+	// may wait whatever its size; events that were sent together, of up to 64 KiB, are one.
+	// Default 4 MiB.
 	MaxSendQueueBytes int64
 	// SlowConsumer is what happens to volatile events when a client does not read
 	// fast enough. Any other event that finds the queue full closes the client.

@@ -86,9 +86,10 @@ func (s *Socket) Context() context.Context {
 }
 
 // Emit sends event with args to the client. It returns when the event is written
-// or has its place in the client's send queue; it does not wait for the client.
-// It fails with ErrDisconnected, with ErrSlowConsumer when the queue is full (the
-// client is then being closed), and as Broadcast.Emit does for its arguments.
+// or has its place in the client's send queue, or behind a broadcast that is being
+// written; it does not wait for the client. It fails with ErrDisconnected, with
+// ErrSlowConsumer when it finds the send queue full (the client is then being closed,
+// as it is when the queue is found full later), and as Broadcast.Emit does for its arguments.
 // With Options.Recovery it is a broadcast to the room of the socket's id, and fails
 // like one: an event for a client that is away and may come back is kept for it.
 func (s *Socket) Emit(event string, args ...any) error {
