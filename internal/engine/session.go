@@ -109,6 +109,9 @@ func (s *Session) Transport() string {
 // and with ErrSlowConsumer when m ends it because the queue is full. Messages of
 // one goroutine arrive in the order of its calls.
 func (s *Session) Send(m *Message) error {
+	if s.ended.Load() {
+		return ErrClosed // the socket may not know it yet
+	}
 	var err error
 	if socket := s.socket.Load(); socket != nil {
 		err = socket.send(m)
@@ -125,6 +128,9 @@ func (s *Session) Send(m *Message) error {
 // client to read, or a polling request waits. It reports whether it did. With
 // DropVolatile m may wait in the queue as well, unless that is full.
 func (s *Session) SendVolatile(m *Message) bool {
+	if s.ended.Load() {
+		return false
+	}
 	if socket := s.socket.Load(); socket != nil {
 		return socket.sendVolatile(m)
 	}

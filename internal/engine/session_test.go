@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +46,27 @@ func TestSession_EndsOnceWhateverRaces(t *testing.T) {
 	if sum != 50 || s.Polling != 0 || s.WebSocket != 0 {
 		t.Errorf("got %+v", s)
 	}
+}
+
+// The reader that ends a session logs why before it ends the connection.
+func TestSession_TakesNothingOnceItHasEnded(t *testing.T) {
+	var r *recorder
+	ended := make(chan struct{})
+	f := onSockets(t, Options{Logger: slog.New(slog.NewTextHandler(writerFunc(func(b []byte) (int, error) {
+		defer close(ended)
+		if err := r.session.Send(NewMessage(nil)); !errors.Is(err, ErrClosed) {
+			t.Errorf("Send got %v, want ErrClosed", err)
+		}
+		if r.session.SendVolatile(NewMessage(nil)) {
+			t.Error("SendVolatile was taken")
+		}
+		return len(b), nil
+	}), nil))})
+	var c *peer
+	c, r = f.openSocket()
+	c.send("9")
+	<-ended
+	c.expectCode(1002)
 }
 
 func TestSession_ClosedIsToldOnce(t *testing.T) {
