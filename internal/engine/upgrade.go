@@ -133,16 +133,16 @@ func (s *Session) upgradeTo(w *webSocket) bool {
 	s.polling.release()
 	s.probe, s.probing, s.probed = nil, false, false
 	drain := w.adopt(messages)
-	s.socket.Store(w)
-	var posted chan struct{}
-	if s.polling.posting {
-		posted = make(chan struct{})
-		s.polling.posted = posted
-	}
 	if !ended {
 		s.engine.counters.upgraded.Add(1)
 		s.engine.counters.polling.Add(-1)
 		s.engine.counters.websocket.Add(1)
+	}
+	s.socket.Store(w) // whoever sees it finds it counted
+	var posted chan struct{}
+	if s.polling.posting {
+		posted = make(chan struct{})
+		s.polling.posted = posted
 	}
 	s.mu.Unlock()
 
