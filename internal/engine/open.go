@@ -29,6 +29,7 @@ func (e *Engine) open(w http.ResponseWriter, r *http.Request, transport string) 
 		return
 	}
 	if opened = e.start(s); opened {
+		defer e.heartbeat.add(s)                   // whatever becomes of the answer
 		_ = e.writePayload(w, r, s.openMessages()) // its loss is noticed by the heartbeat
 	} else {
 		e.refuse(w, r, refuseClosing)
@@ -55,11 +56,13 @@ func (e *Engine) openWebSocket(w http.ResponseWriter, r *http.Request, s *Sessio
 		return false
 	}
 	socket.begin(s.openPacket())
+	e.heartbeat.add(s)
 	e.work.Go(socket.serve)
 	return true
 }
 
-// start makes a session known. It fails while the engine is draining.
+// start makes a session known. It fails while the engine is draining. The caller begins
+// the heartbeat, once the open packet is on its way: the client's time does not run before.
 func (e *Engine) start(s *Session) bool {
 	s.begin(e.accept(s))
 	e.mu.Lock()
@@ -72,7 +75,6 @@ func (e *Engine) start(s *Session) bool {
 		s.fail(ReasonShutdown, nil)
 		return false
 	}
-	e.heartbeat.add(s)
 	return true
 }
 
