@@ -50,10 +50,8 @@ func TestHeartbeat_MissingPongEndsTheSession(t *testing.T) {
 		}
 		c.expectGone()
 		f.expectEnd(polled, ReasonPingTimeout)
+		f.eventually("sessions forgotten", func() bool { return len(f.engine.snapshot()) == 0 })
 		p.get().expect(t, http.StatusBadRequest, unknownSession)
-		if n := len(f.engine.snapshot()); n != 0 {
-			t.Errorf("%d sessions are left", n)
-		}
 		writing.Wait()
 	})
 }
