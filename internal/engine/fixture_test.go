@@ -373,6 +373,16 @@ func (p *poller) upgrade(r *recorder) *peer {
 	return c
 }
 
+// awaitProbeEnd waits until the session may be probed again.
+func (f *fixture) awaitProbeEnd(r *recorder) {
+	f.t.Helper()
+	f.eventually("end of the probe", func() bool {
+		r.session.mu.Lock()
+		defer r.session.mu.Unlock()
+		return !r.session.probing
+	})
+}
+
 // peer is the client of a WebSocket.
 type peer struct {
 	t    testing.TB

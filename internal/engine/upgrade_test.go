@@ -155,11 +155,7 @@ func TestUpgrade_ProbeThatBreaksTheProtocolLeavesPollingAlone(t *testing.T) {
 			}
 			c.expectCode(1002)
 			_ = c.conn.Close()
-			f.eventually("end of the probe", func() bool {
-				r.session.mu.Lock()
-				defer r.session.mu.Unlock()
-				return !r.session.probing
-			})
+			f.awaitProbeEnd(r)
 			p.post("4still here").expect(t, http.StatusOK, "ok")
 			f.expectMessages(r, "still here")
 			poll := p.poll(r)
@@ -179,11 +175,7 @@ func TestUpgrade_ProbesThatAreResetLeaveNothing(t *testing.T) {
 		c.expect("3probe")
 		_ = c.conn.NetConn().(*net.TCPConn).SetLinger(0)
 		_ = c.conn.Close()
-		f.eventually("end of the probe", func() bool {
-			r.session.mu.Lock()
-			defer r.session.mu.Unlock()
-			return !r.session.probing
-		})
+		f.awaitProbeEnd(r)
 	}
 	f.expectOpen(r)
 	p.upgrade(r)
@@ -205,6 +197,7 @@ func TestUpgrade_UnfinishedOneIsGivenUp(t *testing.T) {
 			}
 			p.post("4x").expect(f.t, http.StatusOK, "ok")
 			f.expectOpen(r)
+			f.awaitProbeEnd(r)
 			p.upgrade(r)
 		}
 	})
