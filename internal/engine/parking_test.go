@@ -280,6 +280,7 @@ func TestPark_UnfinishedMessagesAreWaitedForWithoutParking(t *testing.T) {
 	f.expectParked(1)
 	message := frame(frameText, "4hello")
 	c.sendRaw(message[:5])
+	f.expectParked(0)
 	for range 5 { // time goes by
 		c.expect("2")
 		r.session.engine.heartbeat.pong(r.session)
