@@ -216,7 +216,7 @@ func TestWriter_DropVolatileQueuesUpToTheLimit(t *testing.T) {
 func TestWriter_NoProgressEndsTheSession(t *testing.T) {
 	f := onTightSockets(t, Options{WriteTimeout: 300 * time.Millisecond})
 	_, r := f.openSocket()
-	if _, err := sendMany(r.session, 300, 10_000); err != nil {
+	if err := r.session.Send(NewMessage(make([]byte, 3<<20))); err != nil {
 		t.Fatal(err)
 	}
 	f.expectEnd(r, ReasonTransportError)
