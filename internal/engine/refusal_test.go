@@ -121,33 +121,34 @@ func TestOnRefused_IsToldOfEveryRefusal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var told refusals
 			tt.options.OnRefused = told.add
-			f := onSockets(t, tt.options)
-			if tt.before != nil {
-				if sid := tt.before(f); sid != "" {
-					tt.query += "&sid=" + sid
+			inBubble(t, tt.options, func(f *fixture) {
+				if tt.before != nil {
+					if sid := tt.before(f); sid != "" {
+						tt.query += "&sid=" + sid
+					}
 				}
-			}
-			r := httptest.NewRequest(max(tt.method, "GET"), "/?"+tt.query, nil)
-			if tt.upgrade {
-				r.Header = upgradeHeader()
-			}
-			r.Header.Set("X-Test", name)
-			if tt.header[0] != "" {
-				r.Header[tt.header[0]] = tt.header[1:]
-			}
-			w := httptest.NewRecorder()
-			f.engine.ServeHTTP(w, r)
-			got, ids := told.take()
-			if len(got) != 1 || ids[0] != name {
-				t.Fatalf("told of %+v, of the requests %q", got, ids)
-			}
-			message := strings.TrimSpace(w.Body.String())
-			if got[0].Code != tt.code || got[0].Reason != tt.reason || !strings.Contains(message, got[0].Message) || w.Code < 400 {
-				t.Errorf("told of %+v, answered %d %q", got[0], w.Code, message)
-			}
-			if err := got[0].Err; (err != nil) != (tt.because != "") || err != nil && !strings.Contains(err.Error(), tt.because) {
-				t.Errorf("the error is %v, want %q in it", err, tt.because)
-			}
+				r := httptest.NewRequest(max(tt.method, "GET"), "/?"+tt.query, nil)
+				if tt.upgrade {
+					r.Header = upgradeHeader()
+				}
+				r.Header.Set("X-Test", name)
+				if tt.header[0] != "" {
+					r.Header[tt.header[0]] = tt.header[1:]
+				}
+				w := httptest.NewRecorder()
+				f.engine.ServeHTTP(w, r)
+				got, ids := told.take()
+				if len(got) != 1 || ids[0] != name {
+					t.Fatalf("told of %+v, of the requests %q", got, ids)
+				}
+				message := strings.TrimSpace(w.Body.String())
+				if got[0].Code != tt.code || got[0].Reason != tt.reason || !strings.Contains(message, got[0].Message) || w.Code < 400 {
+					t.Errorf("told of %+v, answered %d %q", got[0], w.Code, message)
+				}
+				if err := got[0].Err; (err != nil) != (tt.because != "") || err != nil && !strings.Contains(err.Error(), tt.because) {
+					t.Errorf("the error is %v, want %q in it", err, tt.because)
+				}
+			})
 		})
 		seen[tt.reason] = true
 	}
