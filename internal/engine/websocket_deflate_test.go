@@ -47,9 +47,10 @@ func TestWebSocket_DeflateInBothDirections(t *testing.T) {
 func TestWebSocket_BombIsCutAtMaxPayload(t *testing.T) {
 	f := onSockets(t, Options{PerMessageDeflate: &PerMessageDeflate{}})
 	f.dialer.EnableCompression = true
+	bomb := frame(0xc1, string(deflate(bytes.Repeat([]byte("4"), 100<<20)))) // before the session, as this may take longer than a pong
 	c, r := f.openSocket()
 	before := heap()
-	c.sendRaw(frame(0xc1, string(deflate(bytes.Repeat([]byte("4"), 100<<20)))))
+	c.sendRaw(bomb)
 	c.expectCode(1009)
 	f.expectEnd(r, ReasonTransportError)
 	if grown := heap() - before; grown > 10<<20 {
