@@ -410,7 +410,8 @@ func TestPolling_DropVolatileQueuesUpToTheLimit(t *testing.T) {
 }
 
 func TestPolling_FourHundredPollsDelayNobody(t *testing.T) {
-	f := onSockets(t, Options{})
+	f := onSockets(t, Options{PingInterval: time.Hour})
+	f.client.Timeout = 0 // the first poll waits until the last has come
 	var polls []<-chan answer
 	var sessions []*recorder
 	for range 400 {
