@@ -113,6 +113,7 @@ func (b *besieged) hearing(t *testing.T, k kind, channel, message string) uint64
 // and took no memory.
 func (b *besieged) expectCounted(t *testing.T, before, want, heapBefore uint64) {
 	t.Helper()
+	eventually(t, "all lies to be counted", func() bool { return dropped(b.nodes)-before >= want })
 	if got := dropped(b.nodes) - before; got != want || want == 0 {
 		t.Errorf("%d of %d lies were counted", got, want)
 	}
