@@ -198,6 +198,7 @@ func TestHostile_PrivateIDUsedByManyAtOnce(t *testing.T) {
 	for round := range 5 {
 		w := b.lose(t, round%2)
 		must(t, b.nodes[0].To(w.id).Emit("missed", round))
+		b.unharmed(t) // what arrives behind it says that it is in the stream
 		var mu sync.Mutex
 		wins := 0
 		var attempts sync.WaitGroup
