@@ -61,7 +61,9 @@ func TestRedis_KilledAndStartedAgainDisconnectsNobody(t *testing.T) {
 		for j, here := range listeners {
 			for _, l := range here {
 				if i == j {
-					l.expectAll(t, speaker.name, 0, speaker.emitted()-1)
+					last := speaker.emitted()
+					l.await(t, speaker.name, last)
+					l.expectAll(t, speaker.name, 0, last)
 				}
 				l.expectNoneTwice(t, speaker.name)
 				l.expectConnected(t)
