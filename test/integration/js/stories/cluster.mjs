@@ -79,6 +79,7 @@ export async function socketsJoinAndLeave(stage) {
       const inside = clients.filter((client) => hears(client, speaker, selection));
       await ask(speaker.socket, "join sockets", selection, [room, "another"]);
       await occupied(stage, clients, room, inside);
+      await Promise.all(inside.map(({ socket }) => ask(socket, "join", [room]))); // returns when its node hears what others say there
       await ask(speaker.socket, "broadcast", { to: [room] }, "inside");
       await ask(speaker.socket, "broadcast", {}, "marker");
       for (const client of clients) {
@@ -87,6 +88,7 @@ export async function socketsJoinAndLeave(stage) {
       await ask(speaker.socket, "leave sockets", { to: [room] }, [room, "another"]);
       await occupied(stage, clients, room, []);
       await occupied(stage, clients, "another", []);
+      await Promise.all(inside.map(({ socket }) => ask(socket, "leave", [room]))); // returns when it can be joined again
     }
   }
 }

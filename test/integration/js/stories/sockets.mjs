@@ -19,10 +19,12 @@ export async function remoteSockets(stage) {
 
       await ask(asker, "remote join", target.id, "remote");
       await hasRooms(asker, target, ["remote", target.id]);
+      await ask(target, "join", ["remote"]); // returns when its node hears what others say there
       await ask(asker, "broadcast", { to: ["remote"] }, "in the room");
       assert.deepEqual(await inbox.next(), ["in the room"]);
       await ask(asker, "remote leave", target.id, "remote");
       await hasRooms(asker, target, [target.id]);
+      await ask(target, "leave", ["remote"]); // returns when it can be joined again
 
       const gone = next(target, "disconnect");
       await ask(asker, "remote disconnect", target.id, true);
