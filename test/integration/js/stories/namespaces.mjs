@@ -30,6 +30,7 @@ export async function dynamicNamespaces(stage) {
   const options = { namespace: "/world-7" };
   const sockets = await stage.everywhere(options);
   const neighbour = await stage.connect(0, { namespace: "/world-8" });
+  await Promise.all(sockets.map((socket) => ask(socket, "join", ["here"]))); // returns when its node hears what others say
   const inboxes = sockets.map((socket) => new Inbox(socket));
   const next = new Inbox(neighbour);
   for (const [i, socket] of sockets.entries()) {
