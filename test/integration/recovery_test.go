@@ -46,7 +46,7 @@ func TestKilled_ClientsRecoverOnAnotherNode(t *testing.T) {
 	for _, transport := range transports {
 		t.Run(transport, func(t *testing.T) {
 			addr := redisserver.Addr(t)
-			s := scene{Story: "recoveryAfterKills", Transport: transport, Askers: []int{2, 3}}
+			s := scene{Story: "recoveryAfterKills", Transport: transport, Redis: "redis://" + addr, Askers: []int{2, 3}}
 			for range 2 {
 				s.Nodes = append(s.Nodes, startProcess(t, processOptions{Redis: addr, Adapter: streams, NodeJS: true, Recovers: true}).URL)
 			}
@@ -65,7 +65,7 @@ func TestKilled_ClientRecoversOnEitherKindOfServer(t *testing.T) {
 	for name, others := range map[string][]string{"roomcast": {own, reference}, "Node.js": {reference, own}} {
 		t.Run(name, func(t *testing.T) {
 			victim := startProcess(t, processOptions{Redis: addr, Adapter: streams, NodeJS: true, Recovers: true})
-			player.play(t, nil, scene{Story: "recoveryAfterKill", Transport: "websocket", Nodes: append([]string{victim.URL}, others...)})
+			player.play(t, nil, scene{Story: "recoveryAfterKill", Transport: "websocket", Nodes: append([]string{victim.URL}, others...), Redis: "redis://" + addr})
 		})
 	}
 }

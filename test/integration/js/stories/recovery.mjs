@@ -1,6 +1,8 @@
 // Clients that come back: they are who they were, and hear what they missed.
 
 import assert from "node:assert/strict";
+import { decode } from "@msgpack/msgpack";
+import { createClient } from "redis";
 import { ask, connected, eventually, Inbox, next, refused } from "../stage.mjs";
 import { upgraded, watcher } from "./lives.mjs";
 
@@ -133,10 +135,20 @@ export async function recoveryInFlow(stage) {
   await stop();
 }
 
-// killed ends the node of a client as kill -9 does, and waits until the client knows. What was changed a moment before need not
-// be known to the others, so it waits first.
+// openRecords returns a function that waits until Redis has a client's rooms and data: what was changed a moment before need not
+// be there, and is lost with the node.
+async function openRecords(stage) {
+  const redis = createClient({ url: stage.redis });
+  await redis.connect();
+  stage.onLeave(() => redis.destroy());
+  return ({ id, _pid }, rooms, data) => eventually(async () => {
+    const record = decode(Buffer.from(await redis.get(`sio:session:${_pid}`) ?? "", "base64"));
+    assert.deepEqual([record.sid, record.rooms.sort(), record.data], [id, [...rooms, id].sort(), data]);
+  });
+}
+
+// killed ends the node of a client as kill -9 does, and waits until the client knows.
 async function killed(socket) {
-  await new Promise((resolve) => setTimeout(resolve, 500));
   const gone = next(socket, "disconnect");
   socket.emit("be killed");
   await gone;
@@ -146,6 +158,7 @@ async function killed(socket) {
 // to what is left, as who they were, and to all that they have missed; those of the others notice nothing.
 export async function recoveryAfterKills(stage) {
   const speakers = await Promise.all(stage.askers.map((node) => stage.connect(node)));
+  const kept = await openRecords(stage);
   const victims = [...stage.nodes.keys()].filter((node) => !stage.askers.includes(node));
   const [home] = stage.askers;
   const clients = await follow(stage, [victims[0], victims[0], victims[0], victims.at(-1), home]);
@@ -158,6 +171,7 @@ export async function recoveryAfterKills(stage) {
   let at = clients.map((_, i) => i < 3 ? victims[0] : i === 3 ? victims.at(-1) : home);
   for (const [v, victim] of victims.entries()) {
     const lost = [...clients.keys()].filter((i) => at[i] === victim);
+    await Promise.all(lost.map((i) => kept(clients[i].socket, ["flow", `room of ${i}`], { number: i })));
     const gone = lost.slice(1).map((i) => next(clients[i].socket, "disconnect"));
     await killed(clients[lost[0]].socket);
     await Promise.all(gone);
@@ -178,11 +192,13 @@ export async function recoveryAfterKills(stage) {
 export async function recoveryAfterKill(stage) {
   const [socket, other] = [await stage.connect(0), await stage.connect(2)];
   const inbox = new Inbox(socket);
+  const kept = await openRecords(stage);
   const { id } = socket;
   await ask(socket, "join", ["a"]);
   await ask(socket, "set data", { name: "Zoë" });
   await ask(other, "broadcast", { to: ["a"] }, "before");
   assert.deepEqual(withoutOffset(await inbox.next()), ["before"]);
+  await kept(socket, ["a"], { name: "Zoë" });
   await killed(socket);
   const missed = [["to the room", 1], ["to the client", { part: Buffer.from([0, 255]) }], ["to all", "😀"]];
   await ask(other, "broadcast", { to: ["a"] }, ...missed[0]);
