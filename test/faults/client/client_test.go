@@ -122,18 +122,24 @@ func TestClient_StartsAfreshWhereItIsNotKnown(t *testing.T) {
 
 func TestClient_CallsAndAnswers(t *testing.T) {
 	srv, place := serve(t)
-	for name, silent := range map[string]bool{"answering": false, "silent": true} {
+	for name, tt := range map[string]struct {
+		silent bool
+		limit  time.Duration // of the wait for its answer
+	}{
+		"answering": {false, patience},
+		"silent":    {true, 100 * time.Millisecond},
+	} {
 		t.Run(name, func(t *testing.T) {
-			c := run(t, client.Config{Log: &tally.Log{}, Place: at(place), Silent: silent})
+			c := run(t, client.Config{Log: &tally.Log{}, Place: at(place), Silent: tt.silent})
 			eventually(t, "connected", c.Connected)
 			var text string
 			if err := c.Call(t.Context(), "echo", "hello", &text); err != nil || text != "hello" {
 				t.Errorf("got %q, %v", text, err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
 			defer cancel()
 			answers, err := server.CallAll[string](ctx, srv.Of("/").All(), "ask").Wait()
-			if (len(answers) == 1) == silent || (err != nil) != silent {
+			if (len(answers) == 1) == tt.silent || (err != nil) != tt.silent {
 				t.Errorf("got answers %q, %v", answers, err)
 			}
 			c.Leave()
