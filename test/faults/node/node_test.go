@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -14,6 +15,9 @@ import (
 	"github.com/roomcast/roomcast/test/faults/node"
 	"github.com/roomcast/roomcast/test/faults/tally"
 )
+
+// patience bounds every wait; a test that needs it has failed.
+const patience = 10 * time.Second
 
 // running is a node in this process.
 type running struct {
@@ -93,7 +97,7 @@ func eventually(t *testing.T, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); <-tick.C {
+	for deadline := time.Now().Add(patience); !holds(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not happen")
 		}
@@ -124,12 +128,12 @@ func TestNode_TellsWhatItKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	var found node.Found
-	r.order(http.MethodPost, "/fetch?milliseconds=1000", &found)
+	r.order(http.MethodPost, fmt.Sprintf("/fetch?milliseconds=%d", patience.Milliseconds()), &found)
 	if found.Sockets != 1 || found.Rooms["own"] != 1 || found.Rooms[node.Room(3)] != 1 || len(found.Rooms) != 2 {
 		t.Errorf("got %+v", found)
 	}
 	var asked node.Asked
-	r.order(http.MethodPost, "/ask?milliseconds=1000", &asked)
+	r.order(http.MethodPost, fmt.Sprintf("/ask?milliseconds=%d", patience.Milliseconds()), &asked)
 	if asked.Answers != 1 || asked.Error != "" {
 		t.Errorf("got %+v", asked)
 	}
