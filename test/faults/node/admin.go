@@ -63,28 +63,27 @@ func (n *node) emit(w http.ResponseWriter, r *http.Request) {
 }
 
 // flood sends to a room at a rate for a while, without numbers, and answers when
-// it has ended.
+// all has been sent that is due by then.
 func (n *node) flood(w http.ResponseWriter, r *http.Request) {
 	to := n.selected(number(r, "selection"))
 	text := strings.Repeat("x", number(r, "size"))
-	rate := number(r, "rate")
-	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(number(r, "milliseconds"))*time.Millisecond)
-	defer cancel()
+	rate, span := number(r, "rate"), time.Duration(number(r, "milliseconds"))*time.Millisecond
+	due := func(passed time.Duration) int { return int(min(passed, span).Seconds() * float64(rate)) }
 	const step = 10 * time.Millisecond
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	start, sent := time.Now(), 0
-	for {
+	for sent < due(span) {
 		select {
-		case <-ctx.Done():
-			answer(w, sent)
-			return
+		case <-r.Context().Done():
+			return // the bench has gone
 		case now := <-tick.C:
-			for due := int(now.Sub(start).Seconds() * float64(rate)); sent < due; sent++ {
+			for ; sent < due(now.Sub(start)); sent++ {
 				_ = to.Emit("flood", text) // a full publish queue is counted
 			}
 		}
 	}
+	answer(w, sent)
 }
 
 // fetch asks all nodes for their sockets.
