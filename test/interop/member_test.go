@@ -24,6 +24,9 @@ type member struct {
 	link    adapter.Link
 	changed chan struct{} // one token: something was heard
 
+	serving sync.Mutex // held while it answers
+	left    bool
+
 	mu         sync.Mutex
 	requests   []*adapter.Message
 	responses  []*adapter.Message
@@ -80,6 +83,9 @@ func joinMember(t *testing.T, id, redisAddr string, f form) *member {
 	}
 	close(open)
 	t.Cleanup(func() {
+		m.serving.Lock() // who has all answers need not wait for the end of the last one
+		m.left = true
+		m.serving.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := m.link.Close(ctx); err != nil {
@@ -122,6 +128,11 @@ func (m *member) hear(t *testing.T, received *adapter.Message) {
 
 // serve answers as a server with one socket would.
 func (m *member) serve(t *testing.T, from adapter.NodeID, r *adapter.Request) {
+	m.serving.Lock()
+	defer m.serving.Unlock()
+	if m.left {
+		return
+	}
 	answer := func(a adapter.Response) {
 		a.ID, a.Action = r.ID, r.Action
 		if err := m.link.Publish(t.Context(), &adapter.Message{To: from, Kind: adapter.KindResponse, Response: &a}); err != nil {
