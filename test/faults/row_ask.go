@@ -21,6 +21,9 @@ func askedNodeDies(ctx context.Context, s *stage) error {
 	if err := s.nodes(nil); err != nil {
 		return err
 	}
+	if err := s.meet(ctx); err != nil { // a node that is not known is waited for by nobody
+		return err
+	}
 	err := s.clients(ctx, func(i int, c *client.Config) { c.Silent = i%stageNodes == stageNodes-1 })
 	if err != nil {
 		return err

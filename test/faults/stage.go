@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/roomcast/roomcast/internal/testutil/rediscluster"
@@ -128,6 +129,18 @@ func (s *stage) nodes(change func(i int, c *node.Config)) error {
 		if _, err := s.fleet.start(config); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// meet waits until all nodes know each other.
+func (s *stage) meet(ctx context.Context) error {
+	_, ok := within(ctx, joinLimit, func() bool {
+		states, err := s.states(ctx)
+		return err == nil && !slices.ContainsFunc(states, func(one node.State) bool { return one.Others != len(states)-1 })
+	})
+	if !ok {
+		return fmt.Errorf("faults: the nodes do not know each other")
 	}
 	return nil
 }

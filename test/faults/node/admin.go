@@ -146,7 +146,7 @@ func (n *node) state() State {
 	health, stats := n.server.Health(), n.server.Stats()
 	s := State{
 		Goroutines: busyGoroutines(), Heap: memory.HeapAlloc,
-		Ready: health.Ready, Bus: health.Bus, Dropped: health.BusDropped,
+		Ready: health.Ready, Bus: health.Bus, Dropped: health.BusDropped, Others: len(health.Nodes),
 		SlowConsumers: stats.SlowConsumers, Panics: stats.Panics, Recoveries: stats.Recoveries,
 	}
 	for _, sessions := range stats.Sessions {

@@ -88,6 +88,8 @@ type State struct {
 	Ready bool
 	// Bus is "up" or "degraded".
 	Bus string
+	// Others is how many other nodes are known to live.
+	Others int
 	// Sessions is the number of sessions.
 	Sessions int64
 	// SlowConsumers counts clients that were closed because they did not read.
