@@ -20,7 +20,7 @@ const shortLog = 200
 func nodeIsCutOff(ctx context.Context, s *stage) error {
 	outage, err := s.cutOff(ctx, 0)
 	if err == nil {
-		s.judgeOutage(outage.verdict, outage.from, outage.healed)
+		s.judgeOutage(outage.verdict, outage.healed)
 	}
 	return err
 }
@@ -63,6 +63,7 @@ func (s *stage) cutOff(ctx context.Context, maxLen int64) (*outage, error) {
 	if err := pause(ctx, s.scale.calm); err != nil {
 		return nil, err
 	}
+	s.arrive(ctx)
 	o := &outage{node: s.fleet.living()[0], from: time.Now()}
 	proxy.Hold(tcpproxy.Both)
 	noticed, _ := within(ctx, s.scale.cut, func() bool {

@@ -16,21 +16,21 @@ import (
 // primaryDies is row F3. With streams a replica is waited for, and there is still
 // one when the other has been promoted.
 func primaryDies(ctx context.Context, s *stage) error {
-	killed, promoted, v, err := s.failOver(ctx, 2, 1)
+	_, promoted, v, err := s.failOver(ctx, 2, 1)
 	if err != nil {
 		return err
 	}
-	s.judgeOutage(v, killed, promoted)
+	s.judgeOutage(v, promoted)
 	return nil
 }
 
 // onlyReplicaIsPromoted is the part of row F3 in which there is one replica.
 func onlyReplicaIsPromoted(ctx context.Context, s *stage) error {
-	killed, promoted, v, err := s.failOver(ctx, 1, 1)
+	_, promoted, v, err := s.failOver(ctx, 1, 1)
 	if err != nil {
 		return err
 	}
-	s.judgeOutage(v, killed, promoted)
+	s.judgeOutage(v, promoted)
 	return nil
 }
 
@@ -65,6 +65,7 @@ func (s *stage) failOver(ctx context.Context, replicas, waitFor int) (killed, pr
 	if err = pause(ctx, s.scale.calm); err != nil {
 		return killed, promoted, nil, err
 	}
+	s.arrive(ctx)
 	killed = time.Now()
 	old, err := s.sentinel.KillPrimary(ctx)
 	if err != nil {
@@ -96,6 +97,7 @@ func slotsMove(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
+	s.arrive(ctx)
 	start := time.Now()
 	for _, name := range names {
 		if err := s.move(ctx, rediscluster.Slot(name)); err != nil {
@@ -115,7 +117,7 @@ func slotsMove(ctx context.Context, s *stage) error {
 		return nil
 	}
 	s.none("local lost", v.LocalLost())
-	s.none("lost before", len(v.Lost(time.Time{}, start.Add(-inFlight))))
+	s.none("lost before", v.LostOf(s.before))
 	s.note("lost %d of %d due", len(v.Misses), v.Due)
 	s.atMost("last lost sent", max(0, v.LastMiss().Sub(moved)), moveLimit)
 	return nil

@@ -14,10 +14,6 @@ import (
 // reached.
 const backLimit = 2 * time.Second
 
-// inFlight is how long a message may be on its way when Redis is killed: what was
-// sent in that time before counts as sent in the outage.
-const inFlight = 100 * time.Millisecond
-
 // redisRestarts is row F1.
 func redisRestarts(ctx context.Context, s *stage) error {
 	if err := s.single(lasting...); err != nil {
@@ -30,6 +26,7 @@ func redisRestarts(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
+	s.arrive(ctx)
 	killed := time.Now()
 	s.redis.Kill()
 	if err := pause(ctx, s.scale.outage); err != nil {
@@ -45,7 +42,7 @@ func redisRestarts(ctx context.Context, s *stage) error {
 		return err
 	}
 	s.none("disconnected clients", s.crowd.disconnections())
-	s.judgeOutage(v, killed, accepts)
+	s.judgeOutage(v, accepts)
 	if !s.logged() {
 		s.judgeLocalTimes(killed, accepts)
 	}
@@ -53,7 +50,7 @@ func redisRestarts(ctx context.Context, s *stage) error {
 }
 
 // judgeOutage adds what was lost by an outage, and when messages crossed again.
-func (s *stage) judgeOutage(v *tally.Verdict, from, accepts time.Time) {
+func (s *stage) judgeOutage(v *tally.Verdict, accepts time.Time) {
 	messages := s.ledger.Accepted()
 	s.atMost("remote delivery back after", tally.Back(messages, s.crowd.logs, accepts, time.Now()), backLimit)
 	s.inOrderOnce(v)
@@ -63,7 +60,7 @@ func (s *stage) judgeOutage(v *tally.Verdict, from, accepts time.Time) {
 		return
 	}
 	s.none("local lost", v.LocalLost())
-	s.none("lost before", len(v.Lost(time.Time{}, from.Add(-inFlight))))
+	s.none("lost before", v.LostOf(s.before))
 	s.note("lost in the outage %d of %d due", len(v.Misses), v.Due)
 	s.atMost("last lost sent", max(0, v.LastMiss().Sub(accepts)), backLimit)
 }
@@ -191,7 +188,7 @@ func redisComesLater(ctx context.Context, s *stage) error {
 		return err
 	}
 	s.none("disconnected clients", s.crowd.disconnections())
-	s.judgeOutage(v, s.load.begun, accepts)
+	s.judgeOutage(v, accepts)
 	return nil
 }
 

@@ -33,6 +33,7 @@ type stage struct {
 	sentinel *redissentinel.Group
 	crowd    *crowd
 	load     *load
+	before   []tally.Message // what had arrived before the fault
 	closers  []func()
 }
 
@@ -167,6 +168,15 @@ func (s *stage) begin(ctx context.Context) error {
 // startLoad starts the load that most rows have.
 func (s *stage) startLoad(ctx context.Context) {
 	s.load = startLoad(ctx, s.fleet, s.ledger, s.scale.rate, s.scale.size, mixed(s.scale.rooms))
+}
+
+// arrive waits until all that was accepted so far has arrived, so that a fault which
+// begins now cannot lose it.
+func (s *stage) arrive(ctx context.Context) {
+	s.before = s.ledger.Accepted()
+	rules := s.rules()
+	rules.Until = time.Now()
+	within(ctx, quietLimit, func() bool { return len(tally.Judge(s.before, s.crowd.logs, rules).Misses) == 0 })
 }
 
 // finish lets the time after the fault pass, ends the load, waits until nothing

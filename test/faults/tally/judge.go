@@ -54,6 +54,21 @@ func (v *Verdict) Lost(from, until time.Time) []Miss {
 	return found
 }
 
+// LostOf returns how many of the misses were of some messages.
+func (v *Verdict) LostOf(messages []Message) int {
+	among := make(map[key]bool, len(messages))
+	for _, m := range messages {
+		among[key{m.Sender, m.Number}] = true
+	}
+	n := 0
+	for _, m := range v.Misses {
+		if among[key{m.Message.Sender, m.Message.Number}] {
+			n++
+		}
+	}
+	return n
+}
+
 // LocalLost returns how many misses were of a client's own node's messages.
 func (v *Verdict) LocalLost() int {
 	n := 0

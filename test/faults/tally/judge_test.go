@@ -137,6 +137,9 @@ func TestVerdict_TellsWhenAndWhereMessagesWereLost(t *testing.T) {
 	if got := len(v.Lost(at(2), at(4))); got != 2 {
 		t.Errorf("in two seconds: %d, want 2", got)
 	}
+	if got := v.LostOf(messages[1:3]); got != 2 {
+		t.Errorf("of two messages: %d, want 2", got)
+	}
 	if got := v.LastMiss(); !got.Equal(at(4)) {
 		t.Errorf("the last one: %v, want %v", got, at(4))
 	}
