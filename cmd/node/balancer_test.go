@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // front is the address of the demo's balancer.
@@ -68,28 +66,9 @@ func TestBalancer_NodeThatIsGoneIsAnError(t *testing.T) {
 	}
 }
 
-// meet waits until every node knows all others, so that it can forward to them.
-func (d *demo) meet(t *testing.T) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for _, n := range d.nodes {
-		for len(n.server.Health().Nodes) < len(d.nodes)-1 {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				t.Fatalf("%s knows of %v only", n.name, n.server.Health().Nodes)
-			}
-		}
-	}
-}
-
 // The balancer deals the requests of one session to all nodes, which forward them.
 func TestBalancer_PollingIsServedThoughItKnowsNoSession(t *testing.T) {
 	d := startDemo(t, 3)
-	d.meet(t)
 	base := "http://" + d.front() + "/socket.io/?EIO=4&transport=polling"
 	ask := func(method, url, body string) string {
 		t.Helper()

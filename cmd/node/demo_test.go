@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // startDemo runs a demo over publish/subscribe until the test ends.
@@ -35,7 +36,26 @@ func startDemoOn(t *testing.T, adapter string, nodes int) *demo {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.meet(t)
 	return d
+}
+
+// meet waits until every node knows all others: what a node says before that may reach nobody.
+func (d *demo) meet(t *testing.T) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, n := range d.nodes {
+		for len(n.server.Health().Nodes) < len(d.nodes)-1 {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				t.Fatalf("%s knows of %v only", n.name, n.server.Health().Nodes)
+			}
+		}
+	}
 }
 
 func (d *demo) address(i int) string { return d.nodes[i].listener.Addr().String() }

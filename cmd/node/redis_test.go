@@ -35,7 +35,11 @@ func theyHearEachOther(t *testing.T, args ...string) {
 	if out := checkedOutput(t, args...); !strings.Contains(out, "Redis answers.") {
 		t.Errorf("--check does not say that Redis answers:\n%s", out)
 	}
-	ada, bob := dial(t, startServe(t, args...).address()), dial(t, startServe(t, args...).address())
+	first, second := startServe(t, args...), startServe(t, args...)
+	for _, s := range []*serving{first, second} {
+		s.logs.until(t, "cluster: member has come") // what is said before that may reach nobody
+	}
+	ada, bob := dial(t, first.address()), dial(t, second.address())
 	enter(ada, "Ada")
 	enter(bob, "Bob")
 	for from, to := range map[*client]*client{ada: bob, bob: ada} {
