@@ -109,12 +109,23 @@ func TestRelay_CloseEndsIt(t *testing.T) {
 
 // A client that does not read holds up its own relay only, and not for ever.
 func TestRelay_ClientThatDoesNotReadIsClosed(t *testing.T) {
+	accepted := make(chan struct{})
 	p := newPair(t, Options{WriteTimeout: 1}, switching(t, func(conn net.Conn) {
+		close(accepted)
 		_, _ = io.Copy(conn, &endless{})
 	}))
 	p.a.options.WriteTimeout = 50 * time.Millisecond
-	_, _ = p.send(t, upgradeRequest)
+	conn, err := net.Dial("tcp", p.front.Listener.Addr().String()) // which reads nothing: on a busy machine even the 101 may be late
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, upgradeRequest)
+	<-accepted
 	p.ended(t)
+	if got := p.a.Stats(); got.Relayed != 1 {
+		t.Errorf("stats are %+v", got)
+	}
 }
 
 type endless struct{}
