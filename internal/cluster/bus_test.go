@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -152,9 +151,7 @@ func startWith(t *testing.T, o Options) *Node {
 
 func closeNode(t *testing.T, n *Node) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if err := n.Close(ctx); err != nil {
+	if err := n.Close(context.Background()); err != nil {
 		t.Errorf("Close: %v", err)
 	}
 }
