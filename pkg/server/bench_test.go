@@ -32,11 +32,11 @@ type sink struct {
 	writes func()      // called before each write, if it is set
 }
 
-// newSink is a WebSocket client that connects to the main namespace, joins room
-// and then only listens.
-func newSink(null syscall.RawConn, room string) *sink {
+// newSink is a WebSocket client that connects to the main namespace, joins room, sends
+// more and then only listens.
+func newSink(null syscall.RawConn, room string, more ...string) *sink {
 	var in bytes.Buffer
-	for _, text := range []string{"40", `420["join",["` + room + `"]]`} {
+	for _, text := range append([]string{"40", `420["join",["` + room + `"]]`}, more...) {
 		in.Write([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}) // masked with zeros
 		in.WriteString(text)
 	}

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -27,10 +28,12 @@ func newCircle(t *testing.T, clients int) *circle {
 	s, _ := start(t, server.Options{})
 	c := &circle{server: s}
 	joining(s.Of("/"))
+	idle := make(chan struct{}) // has an element when who writes a client's acknowledgement is done
+	server.On(s.Of("/"), "joined", func(context.Context, *server.Socket, struct{}) error { idle <- struct{}{}; return nil })
 	dir := t.TempDir()
 	for i := range clients {
 		name := filepath.Join(dir, fmt.Sprint(i))
-		client := newSink(rawFile(t, name), "room")
+		client := newSink(rawFile(t, name), "room", `42["joined"]`)
 		client.writes = func() {
 			c.writes.Add(1)
 			if f := c.before.Load(); f != nil {
@@ -39,7 +42,7 @@ func newCircle(t *testing.T, clients int) *circle {
 		}
 		c.files = append(c.files, name)
 		listen(s, client)
-		eventually(t, "the acknowledgement", func() bool { return strings.HasSuffix(c.read(t, i), "430[]") })
+		receive(t, idle)
 		_, reply, _ := strings.Cut(c.read(t, i), `40{"sid":"`)
 		id, _, _ := strings.Cut(reply, `"`)
 		c.ids = append(c.ids, id)
