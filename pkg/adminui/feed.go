@@ -1,7 +1,6 @@
 package adminui
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -28,7 +27,6 @@ type feed struct {
 	followed map[string]bool // namespaces whose handlers are registered
 	awake    bool            // somebody looks
 	events   []event
-	reasons  map[string]server.DisconnectReason // of sockets that have gone, by id
 }
 
 // event is something that a client or the program has sent.
@@ -40,15 +38,15 @@ type event struct {
 }
 
 func newFeed() *feed {
-	return &feed{known: make(map[string]socket), followed: make(map[string]bool), reasons: make(map[string]server.DisconnectReason)}
+	return &feed{known: make(map[string]socket), followed: make(map[string]bool)}
 }
 
 // follow tells what has changed since the last look.
 func (f *feed) follow(u *UI) {
 	sockets := f.look(u)
 	f.mu.Lock()
-	events, reasons, first := f.events, f.reasons, !f.awake
-	f.events, f.reasons, f.awake = nil, make(map[string]server.DisconnectReason), true
+	events, first := f.events, !f.awake
+	f.events, f.awake = nil, true
 	f.mu.Unlock()
 	if first { // whoever looks gets all sockets
 		f.known = sockets
@@ -57,7 +55,7 @@ func (f *feed) follow(u *UI) {
 	now := time.Now()
 	for id, before := range f.known {
 		if _, still := sockets[id]; !still {
-			u.tell("socket_disconnected", before.Namespace, id, cmp.Or(reasons[id], server.TransportClose), now)
+			u.tell("socket_disconnected", before.Namespace, id, before.whyGone(), now)
 		}
 	}
 	for id, s := range sockets {
@@ -111,7 +109,7 @@ func (f *feed) rest() {
 	f.known = make(map[string]socket)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.awake, f.events, f.reasons = false, nil, make(map[string]server.DisconnectReason)
+	f.awake, f.events = false, nil
 }
 
 // register has the namespace's events noted, from the first time that somebody looks. The
@@ -127,11 +125,6 @@ func (f *feed) register(u *UI, n *server.Namespace) {
 	if leave {
 		return
 	}
-	n.OnDisconnect(func(_ context.Context, s *server.Socket, reason server.DisconnectReason) {
-		if s.Namespace().Name() == name {
-			f.noteReason(s.ID(), reason)
-		}
-	})
 	if name == u.options.Namespace {
 		return // what pages hear must not be told to them again
 	}
@@ -140,14 +133,6 @@ func (f *feed) register(u *UI, n *server.Namespace) {
 		return nil
 	})
 	n.OnAnyOutgoing(func(s *server.Socket, event string, args server.Args) { f.note("event_sent", name, s, event, args) })
-}
-
-func (f *feed) noteReason(id string, reason server.DisconnectReason) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.awake && len(f.reasons) < maxSockets {
-		f.reasons[id] = reason
-	}
 }
 
 // note keeps an event for the next report, unless there are too many.

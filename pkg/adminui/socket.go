@@ -1,7 +1,9 @@
 package adminui
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -21,6 +23,22 @@ type socket struct {
 	Data      any       `json:"data"`
 	Handshake handshake `json:"handshake"`
 	Rooms     []string  `json:"rooms"`
+
+	of *server.Socket // nil of another node's
+}
+
+// whyGone returns why a socket of this node is shown no more. The handlers of OnDisconnect, which
+// wait for those of its events, would say so too late.
+func (s *socket) whyGone() server.DisconnectReason {
+	if s.of.Connected() { // its namespace is one too many now
+		return server.TransportClose
+	}
+	ctx := s.of.Context()
+	<-ctx.Done() // which a socket's is as soon as it has ended
+	if gone, ok := errors.AsType[*server.DisconnectError](context.Cause(ctx)); ok {
+		return gone.Reason
+	}
+	return server.TransportClose
 }
 
 // handshake is what the page shows of a client's first request.
@@ -43,7 +61,7 @@ func newSocket(s *server.Socket) socket {
 	slices.Sort(rooms[1:]) // its own comes first
 	return socket{
 		ID: s.ID(), Client: s.ClientID(), Transport: s.Transport(), Namespace: s.Namespace().Name(),
-		Data: shownData(s), Handshake: newHandshake(s.Handshake()), Rooms: rooms,
+		Data: shownData(s), Handshake: newHandshake(s.Handshake()), Rooms: rooms, of: s,
 	}
 }
 
