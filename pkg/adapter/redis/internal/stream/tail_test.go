@@ -140,6 +140,8 @@ func TestLog_ReadsWhatItsReaderHasHadFromMemory(t *testing.T) {
 	if err != nil || len(before) != 10 {
 		t.Fatalf("the log has %d entries, %v", len(before), err)
 	}
+	last, _ := parseID(before[9].ID)
+	eventually(t, "remembering what was passed on", func() bool { return a.tail.has(last) })
 	if err := a.Covers(t.Context(), before[3].ID); err != nil {
 		t.Errorf("Covers: %v", err)
 	}
