@@ -104,9 +104,7 @@ func TestFault_LateBytesOfAnOldConnectionAreRepeats(t *testing.T) {
 	a.append("4")
 	b.await(5)
 	checkNumbered(t, b.texts(), 5)
-	if _, _, repeated := b.part.counts(); repeated != 4 {
-		t.Errorf("counted %d repeats, want 4", repeated)
-	}
+	eventually(t, "counting four repeats", func() bool { _, _, repeated := b.part.counts(); return repeated == 4 })
 	for name, n := range map[string]*node{"the reader's node": b, "a node that has just started": open(t, client)} {
 		got, err := n.readAll(first[0].ID)
 		if err != nil {
