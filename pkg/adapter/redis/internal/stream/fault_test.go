@@ -251,14 +251,16 @@ func TestFault_IdleWriterIsReadyAfterAnOutage(t *testing.T) {
 	a.append("0")
 	a.await(1)
 	eventually(t, "being up", a.part.isUp)
-	var before int
-	a.part.look(func() { before = a.part.changes })
+	server.Kill()
+	both := func(fail bool) bool {
+		a.condition.mu.Lock()
+		defer a.condition.mu.Unlock()
+		return (a.condition.cause[reading] != nil) == fail && (a.condition.cause[writing] != nil) == fail
+	}
+	eventually(t, "noticing", func() bool { return both(true) })
 	server.Restart()
-	eventually(t, "noticing", func() (noticed bool) { // it may be over by now
-		a.part.look(func() { noticed = a.part.changes > before })
-		return noticed
-	})
-	eventually(t, "coming back", a.part.isUp)
+	eventually(t, "coming back", func() bool { return both(false) })
+	var before int
 	a.part.look(func() { before = a.part.changes })
 	a.append("1")
 	a.await(2)
