@@ -48,10 +48,10 @@ func (a *Adapter) comply() {
 	if known {
 		return
 	}
-	a.opts.Logger.Warn("redis: a Node.js server is in the cluster: unset the option InterestRouting on all nodes, and set NodeJS; until then this node works as without it")
 	for _, l := range links {
 		l.comply()
 	}
+	a.opts.Logger.Warn("redis: a Node.js server is in the cluster: unset the option InterestRouting on all nodes, and set NodeJS; until then this node works as without it")
 }
 
 // enlist makes the adapter remember l and says whether a Node.js server was heard.
