@@ -151,7 +151,8 @@ func TestLog_OneLinePerChangeOfState(t *testing.T) {
 	n.await(t, adapter.Degraded)
 	server.Restart()
 	n.await(t, adapter.Up)
-	if log.count("connected") != 2 || log.count("connection lost") != 1 {
+	eventually(t, "two lines of connecting", func() bool { return log.count("connected") == 2 }) // they follow the state
+	if log.count("connection lost") != 1 {
 		t.Errorf("the log says:\n%s", &log.buf)
 	}
 }
