@@ -14,12 +14,15 @@ import (
 	"github.com/roomcast/roomcast/pkg/adapter/redis"
 )
 
-// mark is a byte that is in each event of a test once, and in nothing else that Redis
-// sends.
-const mark = "~"
+// Bytes that are in each event of a test once, or at the end of each member's, and in
+// nothing else that Redis sends.
+const (
+	mark    = "~"
+	endMark = "^"
+)
 
 // wiretap counts the messages that Redis sends to a client, below the adapter.
-type wiretap struct{ messages atomic.Int64 }
+type wiretap struct{ messages, ends atomic.Int64 }
 
 func (w *wiretap) client(t *testing.T, addr string) *goredis.Client {
 	t.Helper()
@@ -46,6 +49,7 @@ type tapped struct {
 func (c *tapped) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.tap.messages.Add(int64(bytes.Count(p[:n], []byte(mark))))
+	c.tap.ends.Add(int64(bytes.Count(p[:n], []byte(endMark))))
 	return n, err
 }
 
@@ -84,15 +88,17 @@ func reach(t *testing.T, round string, members []*member, rooms []string) (sent 
 		}
 		return sum
 	}
-	before := received()
+	before, end := received(), "end of "+round+endMark
+	ends := members[0].tap.ends.Load() + int64(len(members))
 	for _, m := range members {
 		for _, room := range rooms {
 			m.emit(t, mark, room)
 		}
-		m.emit(t, "end of "+round)
+		m.emit(t, end)
 	}
 	for _, m := range members {
-		eventually(t, "all to end", func() bool { return m.count("end of "+round) == len(members)-1 })
+		eventually(t, "all to end", func() bool { return m.count(end) == len(members)-1 })
+		eventually(t, "its own end to come", func() bool { return m.tap.ends.Load() == ends }) // behind its own marks
 	}
 	return received() - before
 }
