@@ -120,8 +120,9 @@ func (n *node) await(t testing.TB, cs ...Channel) {
 	defer cancel()
 	err := n.Await(ctx, cs...)
 	for errors.Is(err, adapter.ErrDegraded) && ctx.Err() == nil {
-		changed, _ := n.health.Check()
-		<-changed
+		if changed, away := n.health.Check(); away != nil { // else it is back already
+			<-changed
+		}
 		err = n.Await(ctx, cs...)
 	}
 	if err != nil {
