@@ -112,45 +112,6 @@ func TestFault_SubscriberBlackHoleAloneIsNoticed(t *testing.T) {
 	eventually(t, "the silent connection's end", func() bool { return subscriber() != silent })
 }
 
-// TestFault_LostReplyDoesNotMakeADuplicate cuts the connection after Redis has
-// executed a PUBLISH and before its reply has arrived.
-func TestFault_LostReplyDoesNotMakeADuplicate(t *testing.T) {
-	t.Parallel()
-	server := redisserver.Start(t)
-	proxy := tcpproxy.Start(t, server.Addr())
-	b := join(t, newAdapter(t, server.Addr()), "/", "b")
-	a := join(t, newAdapter(t, proxy.Addr()), "/", "a")
-	for round := range 5 {
-		event := fmt.Sprint("event ", round)
-		a.settle(t) // behind a message whose reply is held back, none would be sent
-		proxy.Hold(tcpproxy.Replies)
-		a.emit(t, event)
-		b.expect(t, event)
-		proxy.Reset()
-		resume(t, proxy)
-		a.await(t, adapter.Degraded)
-		a.await(t, adapter.Up)
-		a.emit(t, "after "+event)
-		b.expect(t, "after "+event)
-		if got := b.count(event); got != 1 {
-			t.Errorf("round %d: heard %d times, want once", round, got)
-		}
-	}
-}
-
-// settle returns when Redis has confirmed all that the node's adapter has sent, which
-// is what the close of a link waits for.
-func (n *node) settle(t *testing.T) {
-	t.Helper()
-	link, err := n.adapter.Join(t.Context(), "settled", "n", nil)
-	if err == nil {
-		err = link.Close(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestFault_KilledConnectionsAreReplaced(t *testing.T) {
 	t.Parallel()
 	server := redisserver.Start(t)

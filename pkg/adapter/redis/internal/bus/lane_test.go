@@ -107,6 +107,39 @@ func TestLane_HalfOpenConnectionIsNoticedAndReplaced(t *testing.T) {
 	}
 }
 
+// The connection is cut after Redis has executed a PUBLISH and before its reply has
+// arrived.
+func TestLane_LostReplyDoesNotMakeADuplicate(t *testing.T) {
+	t.Parallel()
+	server := redisserver.Start(t)
+	proxy := tcpproxy.Start(t, server.Addr())
+	rare := DefaultTiming()
+	rare.Probe = time.Hour // behind a probe whose reply is held back, nothing would be sent
+	a, b := start(t, plain(proxy.Addr()), Config{Timing: rare}), start(t, plain(server.Addr()), Config{})
+	b.listen(t, "x")
+	a.await(t)
+	for round := range uint64(5) {
+		event := fmt.Sprint("event ", round)
+		if err := a.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		proxy.Hold(tcpproxy.Replies)
+		a.say(t, "x", event)
+		b.expect(t, "x", event)
+		proxy.Reset()
+		if err := proxy.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "noticing", func() bool { return a.health.Status().Interruptions == round+1 }) // it may be over by now
+		a.becomes(t, adapter.Up)
+		a.say(t, "x", "after "+event)
+		b.expect(t, "x", "after "+event)
+		if got := b.count("x", event); got != 1 {
+			t.Errorf("round %d: heard %d times, want once", round, got)
+		}
+	}
+}
+
 func TestLane_PubsubKilledAHundredTimesUnderLoadLosesNoSubscription(t *testing.T) {
 	t.Parallel()
 	const rooms, kills = 300, 100
