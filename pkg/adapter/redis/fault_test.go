@@ -199,25 +199,6 @@ func TestFault_WithoutRedisMessagesExpireAndTheQueueIsBounded(t *testing.T) {
 	}
 }
 
-func TestFault_ShortOutageLosesNothingThatWaited(t *testing.T) {
-	t.Parallel()
-	server := redisserver.Start(t)
-	proxy := tcpproxy.Start(t, server.Addr())
-	b := join(t, newAdapter(t, server.Addr()), "/", "b")
-	a := join(t, newAdapter(t, proxy.Addr()), "/", "a")
-	proxy.Refuse()
-	a.await(t, adapter.Degraded)
-	a.emit(t, "waits 1")
-	a.emit(t, "waits 2")
-	resume(t, proxy)
-	a.await(t, adapter.Up)
-	a.emit(t, "after")
-	b.expect(t, "after")
-	if b.count("waits 1") != 1 || b.count("waits 2") != 1 || len(a.adapter.Status().Dropped) != 0 {
-		t.Errorf("heard %v, dropped %v", b.heard, a.adapter.Status().Dropped)
-	}
-}
-
 func TestFault_RefusedDialIsKnownAtOnce(t *testing.T) {
 	t.Parallel()
 	proxy := tcpproxy.Start(t, "127.0.0.1:1")

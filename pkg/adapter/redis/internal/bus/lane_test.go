@@ -107,6 +107,30 @@ func TestLane_HalfOpenConnectionIsNoticedAndReplaced(t *testing.T) {
 	}
 }
 
+func TestLane_OutageThatIsShortLosesNothingThatWaited(t *testing.T) {
+	t.Parallel()
+	server := redisserver.Start(t)
+	proxy := tcpproxy.Start(t, server.Addr())
+	long := DefaultTiming()
+	long.PublishAfter = patience // so that the outage is shorter, however slow the machine is
+	a, b := start(t, plain(proxy.Addr()), Config{Timing: long}), start(t, plain(server.Addr()), Config{})
+	b.listen(t, "x")
+	a.await(t)
+	proxy.Refuse()
+	a.becomes(t, adapter.Degraded)
+	a.say(t, "x", "waits 1")
+	a.say(t, "x", "waits 2")
+	if err := proxy.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	a.becomes(t, adapter.Up)
+	a.say(t, "x", "after")
+	b.expect(t, "x", "after")
+	if b.count("x", "waits 1") != 1 || b.count("x", "waits 2") != 1 || len(a.health.Status().Dropped) != 0 {
+		t.Errorf("heard %v, dropped %v", b.list("x"), a.health.Status().Dropped)
+	}
+}
+
 // The connection is cut after Redis has executed a PUBLISH and before its reply has
 // arrived.
 func TestLane_LostReplyDoesNotMakeADuplicate(t *testing.T) {
