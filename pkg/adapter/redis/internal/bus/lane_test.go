@@ -49,7 +49,7 @@ func TestLane_GapIsReportedWithItsTopicsAndTimes(t *testing.T) {
 	t.Parallel()
 	server := redisserver.Start(t)
 	proxy := tcpproxy.Start(t, server.Addr())
-	n := start(t, plain(proxy.Addr()), Config{Timing: quickTiming()})
+	n := start(t, plain(proxy.Addr()), Config{Timing: quickProbes()})
 	n.listen(t, "x")
 	pause(t, 300*time.Millisecond)
 	lost := time.Now()
@@ -359,7 +359,7 @@ func TestLane_GarbageOnTheProbesChannelIsCounted(t *testing.T) {
 func TestLane_UserWithoutRoleIsServed(t *testing.T) {
 	t.Parallel()
 	server := redisserver.Start(t, redisserver.User("least", "secret", "+ping", "+publish", "+subscribe", "+unsubscribe", "+hello", "+client", "allchannels")...)
-	n := start(t, goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "least", Password: "secret"}), Config{Timing: quickTiming()})
+	n := start(t, goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "least", Password: "secret"}), Config{Timing: quickProbes()})
 	n.listen(t, "x")
 	n.say(t, "x", "hello")
 	n.expect(t, "x", "hello")
