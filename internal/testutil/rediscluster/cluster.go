@@ -11,6 +11,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomcast/roomcast/internal/testutil/port"
 	"github.com/roomcast/roomcast/internal/testutil/redisproc"
 )
 
@@ -30,6 +31,7 @@ type Cluster struct {
 type member struct {
 	*redisproc.Server
 	busPort string
+	release func() // gives the bus port back
 	client  *goredis.Client
 	id      string
 }
@@ -66,22 +68,20 @@ func Launch(ctx context.Context, options ...string) (*Cluster, error) {
 }
 
 func launch(ctx context.Context, options []string) (*member, error) {
-	bus, err := redisproc.FreeAddr()
-	if err != nil {
-		return nil, err
-	}
-	_, busPort, err := net.SplitHostPort(bus)
+	bus, release, err := port.Reserve()
 	if err != nil {
 		return nil, fmt.Errorf("rediscluster: %w", err)
 	}
+	_, busPort, _ := net.SplitHostPort(bus)
 	server, err := redisproc.Launch(redisproc.Options{Args: append([]string{
 		"--cluster-enabled", "yes", "--cluster-port", busPort, "--cluster-node-timeout", "2000",
 		"--repl-diskless-sync-delay", "0",
 	}, options...)})
 	if err != nil {
+		release()
 		return nil, err
 	}
-	m := &member{Server: server, busPort: busPort}
+	m := &member{Server: server, busPort: busPort, release: release}
 	m.client = goredis.NewClient(&goredis.Options{Addr: m.Addr(), MaxRetries: -1})
 	if m.id, err = m.client.Do(ctx, "cluster", "myid").Text(); err != nil {
 		m.close()
@@ -93,6 +93,7 @@ func launch(ctx context.Context, options []string) (*member, error) {
 func (m *member) close() {
 	_ = m.client.Close()
 	m.Server.Close()
+	m.release()
 }
 
 // Close ends all servers and removes their data.

@@ -13,15 +13,12 @@ import (
 	"time"
 
 	"github.com/roomcast/roomcast/internal/testutil/certificate"
+	"github.com/roomcast/roomcast/internal/testutil/port"
 	"github.com/roomcast/roomcast/internal/testutil/process"
 )
 
 // startLimit is how long a redis-server may take until it answers.
 const startLimit = 10 * time.Second
-
-// launches is how often a server is launched whose port was taken by somebody
-// else between its choice and its use.
-const launches = 3
 
 // Options says what a server is. The zero value is a Redis without persistence.
 type Options struct {
@@ -37,37 +34,33 @@ type Options struct {
 type Server struct {
 	options Options
 	addr    string
+	release func() // gives the port back
 	dir     string // keeps the data from one process to the next
 	process *process.Process
 }
 
 // Launch starts a server and returns when it answers. The caller closes it.
 func Launch(options Options) (*Server, error) {
-	var err error
-	for range launches {
-		s := &Server{options: options}
-		if err = s.prepare(); err == nil {
-			err = s.Restart()
-		}
-		if err == nil {
-			return s, nil
-		}
-		s.Close()
+	s := &Server{options: options}
+	err := s.prepare()
+	if err == nil {
+		err = s.Restart()
 	}
-	return nil, err
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
-// prepare gives s an address and a folder.
-func (s *Server) prepare() error {
-	addr, err := FreeAddr()
-	if err != nil {
-		return err
+// prepare gives s an address, which nobody else gets before Close, and a folder.
+func (s *Server) prepare() (err error) {
+	if s.addr, s.release, err = port.Reserve(); err == nil {
+		s.dir, err = os.MkdirTemp("", "roomcast-redis-")
 	}
-	dir, err := os.MkdirTemp("", "roomcast-redis-")
 	if err != nil {
 		return fmt.Errorf("redisproc: %w", err)
 	}
-	s.addr, s.dir = addr, dir
 	return nil
 }
 
@@ -94,6 +87,10 @@ func (s *Server) Kill() {
 // Close kills the process, if there is one, and removes its data.
 func (s *Server) Close() {
 	s.Kill()
+	if s.release != nil {
+		s.release()
+		s.release = nil
+	}
 	if s.dir != "" {
 		_ = os.RemoveAll(s.dir)
 	}
@@ -197,14 +194,4 @@ func poll(ping func() error, stop <-chan struct{}) error {
 		case <-pause.C:
 		}
 	}
-}
-
-// FreeAddr returns an address of 127.0.0.1 on which nobody listens at the moment.
-func FreeAddr() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("redisproc: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/roomcast/roomcast/internal/testutil/port"
 )
 
 // Direction is one way through a proxy; the two can be combined.
@@ -57,9 +59,9 @@ func Start(t testing.TB, target string) *Proxy {
 func Launch(target string) (*Proxy, error) {
 	p := &Proxy{target: target, links: make(map[*link]struct{})}
 	p.changed = sync.NewCond(&p.mu)
-	addr, release, err := reserve()
+	addr, release, err := port.Reserve()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tcpproxy: %w", err)
 	}
 	p.release = sync.OnceFunc(release)
 	if err := p.listen(addr); err != nil {

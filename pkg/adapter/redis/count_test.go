@@ -12,6 +12,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomcast/roomcast/internal/testutil/port"
 	"github.com/roomcast/roomcast/internal/testutil/redisserver"
 	"github.com/roomcast/roomcast/internal/testutil/tcpproxy"
 	"github.com/roomcast/roomcast/pkg/adapter"
@@ -166,20 +167,20 @@ func startCluster(t *testing.T, n int) []string {
 	t.Helper()
 	var addrs []string
 	for i := range n {
-		bus, err := net.Listen("tcp", "127.0.0.1:0")
+		bus, release, err := port.Reserve()
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, port, _ := net.SplitHostPort(bus.Addr().String())
-		_ = bus.Close()
-		server := redisserver.Start(t, "--cluster-enabled", "yes", "--cluster-port", port)
+		t.Cleanup(release)
+		_, busPort, _ := net.SplitHostPort(bus)
+		server := redisserver.Start(t, "--cluster-enabled", "yes", "--cluster-port", busPort)
 		plain := newClient(t, server.Addr())
 		if err := plain.Do(t.Context(), "cluster", "addslotsrange", i*16384/n, (i+1)*16384/n-1).Err(); err != nil {
 			t.Fatal(err)
 		}
 		if i > 0 {
 			host, first, _ := net.SplitHostPort(server.Addr())
-			if err := newClient(t, addrs[0]).Do(t.Context(), "cluster", "meet", host, first, port).Err(); err != nil {
+			if err := newClient(t, addrs[0]).Do(t.Context(), "cluster", "meet", host, first, busPort).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
