@@ -268,6 +268,26 @@ func TestOutbox_FlushWaitsForWhatWasQueuedBefore(t *testing.T) {
 	})
 }
 
+// A batch is off the account before it has landed.
+func TestOutbox_FlushReturnsWhenTheLastBatchHasLanded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Config{PublishQueueBytes: 1 << 20})
+		p := b.outbox.routes.lanes[0].publisher
+		enqueue(t, b, "c", "1")
+		flying := p.take()
+		var flushed bool
+		go func() { flushed = b.Flush(t.Context()) == nil }()
+		synctest.Wait()
+		p.taken(flying)
+		synctest.Wait()
+		p.land()
+		synctest.Wait()
+		if !flushed {
+			t.Error("Flush waits although nothing is on its way")
+		}
+	})
+}
+
 // TestOutbox_OrderOfAChannelOutlivesMoves moves slots at random while batches are
 // taken, refused or lost, and looks at the order in which each channel is served.
 func TestOutbox_OrderOfAChannelOutlivesMoves(t *testing.T) {

@@ -230,6 +230,7 @@ func (p *publisher) land() {
 		close(p.flight)
 	}
 	p.batch, p.flight = nil, nil
+	p.progressLocked() // who has looked since its messages were settled has found it here
 }
 
 // awaitRedis returns when Redis answers, or ctx has ended. Meanwhile messages
