@@ -49,9 +49,11 @@ type RecoveryLink interface {
 	// this log has never given out, the log may say what followed if it knows that
 	// place, but never of one behind its end.
 	Find(ctx context.Context, privateID, offset string) (*Record, error)
-	// Take takes the record out of the store: at most one call gets it, on all nodes
-	// together, until it is saved again. It fails with ErrNoRecord.
-	Take(ctx context.Context, privateID string) (*Record, error)
+	// Take takes a record that was found out of the store: at most one call gets it, on
+	// all nodes together, until it is saved again. Of found it looks at PrivateID and
+	// Incarnation alone. It fails with ErrNoRecord, and with ErrTaken, leaving it, when
+	// the record is another incarnation's by now.
+	Take(ctx context.Context, found *Record) (*Record, error)
 	// Missed yields the broadcasts that follow offset in the log, in order, until
 	// the log's end at the time it is reached, which may be ahead of what this link
 	// has delivered. An error ends it; ErrNoOffset means that some of them are no

@@ -77,11 +77,11 @@ var errStaleRecord = errors.New("server: record has changed")
 
 // claim takes the record that was found, if it is still the same.
 func (s *Socket) claim(ctx context.Context, found *adapter.Record) error {
-	taken, err := s.namespace.log.Take(ctx, found.PrivateID)
+	taken, err := s.namespace.log.Take(ctx, found)
 	switch {
 	case err != nil:
 		return err
-	case taken.Incarnation != found.Incarnation, taken.Since != found.Since, !slices.Equal(taken.Rooms, found.Rooms), !bytes.Equal(taken.Data, found.Data):
+	case taken.Since != found.Since, !slices.Equal(taken.Rooms, found.Rooms), !bytes.Equal(taken.Data, found.Data):
 		s.keepRecord(taken)
 		return errStaleRecord
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/roomcast/roomcast/internal/testutil/rawclient"
+	"github.com/roomcast/roomcast/pkg/adapter"
 	"github.com/roomcast/roomcast/pkg/server"
 )
 
@@ -37,13 +38,45 @@ func TestRecoveryRace_LateAttemptDoesNotRestoreWhatIsNoMore(t *testing.T) {
 	receive(t, connected).Leave("room")
 	w.cut(kept)
 	close(release)
-	late.ExpectClose()
-	receive(t, kept.saved) // the record is where it was
+	late.ExpectClose() // and the record stays where it is
 	errs(t, s.To("room").Emit("secret"), s.To(w.sid).Emit("direct"))
 	w.recovers(url, `2["direct"]`)
 	if rooms := receive(t, connected).Rooms(); !slices.Equal(rooms, []string{w.sid}) {
 		t.Errorf("the rooms are %q", rooms)
 	}
+}
+
+// A node that is taken for dead may save a last state when that is found already.
+func TestRecoveryRace_RecordThatChangedSinceItWasFoundIsNotRestored(t *testing.T) {
+	s, url, kept := recovering(t, server.Options{})
+	connected := sockets(s.Of("/"))
+	w := lost(t, s, url, kept)
+	receive(t, connected)
+	owner, err := kept.Adapter.JoinRecoverable(t.Context(), "/", "owner", adapter.Retention{Window: time.Minute, MaxRecords: 1, MaxRecordBytes: 1 << 10}, func(*adapter.Message) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept.intervene(func(step, privateID string) error {
+		if step != "take" {
+			return nil
+		}
+		kept.intervene(nil)
+		r, err := owner.Find(t.Context(), privateID, owner.Start())
+		if err == nil {
+			r.Rooms = []string{w.sid}
+			err = owner.Save(t.Context(), r)
+		}
+		return err
+	})
+	late := rawclient.Dial(t, url, nil)
+	late.Send("0" + w.credentials())
+	late.ExpectClose()
+	receive(t, kept.saved) // the record is where it was
+	w.recovers(url)
+	if rooms := receive(t, connected).Rooms(); !slices.Equal(rooms, []string{w.sid}) {
+		t.Errorf("the rooms are %q", rooms)
+	}
+	errs(t, owner.Close(t.Context()))
 }
 
 // bomb is data that cannot be encoded.

@@ -203,13 +203,13 @@ func (l *storeLink) Find(ctx context.Context, privateID, offset string) (*adapte
 	return l.RecoveryLink.Find(ctx, privateID, offset)
 }
 
-func (l *storeLink) Take(ctx context.Context, privateID string) (*adapter.Record, error) {
-	if err := l.store.step("take", privateID); err != nil {
+func (l *storeLink) Take(ctx context.Context, found *adapter.Record) (*adapter.Record, error) {
+	if err := l.store.step("take", found.PrivateID); err != nil {
 		return nil, err
 	}
-	r, err := l.RecoveryLink.Take(ctx, privateID)
+	r, err := l.RecoveryLink.Take(ctx, found)
 	if err == nil {
-		err = l.store.step("taken", privateID)
+		err = l.store.step("taken", found.PrivateID)
 	}
 	return r, err
 }

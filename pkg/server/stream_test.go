@@ -392,17 +392,20 @@ func (l *streamLink) Find(_ context.Context, privateID, offset string) (*adapter
 	return &found, nil
 }
 
-func (l *streamLink) Take(_ context.Context, privateID string) (*adapter.Record, error) {
+func (l *streamLink) Take(_ context.Context, found *adapter.Record) (*adapter.Record, error) {
 	if err := l.node.step("take"); err != nil {
 		return nil, err
 	}
 	l.node.mu.Lock()
 	defer l.node.mu.Unlock()
-	r, ok := l.lookUp(privateID)
-	if !ok || r.Record == nil {
+	r, ok := l.lookUp(found.PrivateID)
+	switch {
+	case !ok || r.Record == nil:
 		return nil, adapter.ErrNoRecord
+	case r.Incarnation != found.Incarnation:
+		return nil, adapter.ErrTaken
 	}
-	l.put(privateID, nil)
+	l.put(found.PrivateID, nil)
 	return r.Record, nil
 }
 

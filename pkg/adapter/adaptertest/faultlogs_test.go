@@ -46,12 +46,18 @@ var recoveryFaults = map[string]func() fault{
 		l.find = func(ctx context.Context, id, offset string) (*adapter.Record, error) {
 			r, err := find(ctx, id, offset)
 			if offset == "made up" {
-				_, _ = l.take(ctx, id)
+				_, _ = l.take(ctx, later(id))
 			}
 			return r, err
 		}
 	}),
-	"Recovery_TakenOnce":        takenByBoth,
+	"Recovery_TakenOnce": takenByBoth,
+	"Recovery_TakeOfAnother": onLog(func(l *fixtureLog) {
+		take := l.take
+		l.take = func(ctx context.Context, found *adapter.Record) (*adapter.Record, error) {
+			return take(ctx, &adapter.Record{PrivateID: found.PrivateID, Incarnation: l.owner(found.PrivateID)})
+		}
+	}),
 	"Recovery_RecordOfItsTopic": findAnywhere,
 	"Recovery_TooLargeRecord": retaining(func(r *adapter.Retention) {
 		if r.MaxRecordBytes > 0 {
@@ -123,7 +129,8 @@ var recoveryFaults = map[string]func() fault{
 	}),
 	"Keeper_ForgetOfAnother": onLog(func(l *fixtureLog) {
 		l.forget = func(ctx context.Context, r *adapter.Record) error {
-			if _, err := l.takeOnce(ctx, r.PrivateID); !errors.Is(err, adapter.ErrNoRecord) {
+			found := &adapter.Record{PrivateID: r.PrivateID, Incarnation: l.owner(r.PrivateID)}
+			if _, err := l.takeOnce(ctx, found); !errors.Is(err, adapter.ErrNoRecord) {
 				return err
 			}
 			return nil
@@ -265,17 +272,17 @@ func takenByBoth() fault {
 	taken := map[string]*adapter.Record{}
 	return fault{logged: func(l *fixtureLog) {
 		take := l.take
-		l.take = func(ctx context.Context, id string) (*adapter.Record, error) {
+		l.take = func(ctx context.Context, found *adapter.Record) (*adapter.Record, error) {
 			asking.Add(1)
 			defer asking.Add(-1)
 			_ = wait(ctx, time.Microsecond) // so that all who ask at the same time are here
 			mu.Lock()
 			defer mu.Unlock()
-			r, err := take(ctx, id)
+			r, err := take(ctx, found)
 			if err == nil && asking.Load() > 1 {
-				taken[l.topic+id] = r
-			} else if late := taken[l.topic+id]; late != nil {
-				delete(taken, l.topic+id)
+				taken[l.topic+found.PrivateID] = r
+			} else if late := taken[l.topic+found.PrivateID]; late != nil {
+				delete(taken, l.topic+found.PrivateID)
 				return late, nil
 			}
 			return r, err

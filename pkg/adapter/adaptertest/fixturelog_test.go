@@ -24,7 +24,7 @@ type fixtureLog struct {
 	close     func(context.Context) error
 	save      func(context.Context, *adapter.Record) error
 	find      func(context.Context, string, string) (*adapter.Record, error)
-	take      func(context.Context, string) (*adapter.Record, error)
+	take      func(context.Context, *adapter.Record) (*adapter.Record, error)
 	renew     func(context.Context, []*adapter.Record) ([]int, error)
 	forget    func(context.Context, *adapter.Record) error
 	missed    func(context.Context, string) iter.Seq2[*adapter.Message, error]
@@ -134,12 +134,15 @@ func (l *fixtureLog) saveOwn(ctx context.Context, r *adapter.Record) error {
 }
 
 // takeOnce is Take.
-func (l *fixtureLog) takeOnce(ctx context.Context, privateID string) (*adapter.Record, error) {
+func (l *fixtureLog) takeOnce(ctx context.Context, found *adapter.Record) (*adapter.Record, error) {
 	t := l.fixture.tombs
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.live[l.topic+privateID] = ""
-	return l.RecoveryLink.Take(ctx, privateID)
+	r, err := l.RecoveryLink.Take(ctx, found)
+	if !errors.Is(err, adapter.ErrTaken) {
+		t.live[l.topic+found.PrivateID] = ""
+	}
+	return r, err
 }
 
 // saveAgain is Renew.
@@ -149,7 +152,7 @@ func (l *fixtureLog) saveAgain(ctx context.Context, records []*adapter.Record) (
 			missing = append(missing, i)
 			continue
 		}
-		r, err := l.RecoveryLink.Take(ctx, known.PrivateID)
+		r, err := l.RecoveryLink.Take(ctx, known)
 		switch {
 		case errors.Is(err, adapter.ErrNoRecord):
 			missing = append(missing, i)
@@ -169,7 +172,7 @@ func (l *fixtureLog) takeAway(ctx context.Context, r *adapter.Record) error {
 	if owner := l.owner(r.PrivateID); owner != "" && owner != r.Incarnation {
 		return adapter.ErrTaken
 	}
-	if _, err := l.takeOnce(ctx, r.PrivateID); !errors.Is(err, adapter.ErrNoRecord) {
+	if _, err := l.takeOnce(ctx, r); !errors.Is(err, adapter.ErrNoRecord) {
 		return err
 	}
 	return nil
@@ -181,8 +184,8 @@ func (l *fixtureLog) Save(ctx context.Context, r *adapter.Record) error     { re
 func (l *fixtureLog) Find(ctx context.Context, id, offset string) (*adapter.Record, error) {
 	return l.find(ctx, id, offset)
 }
-func (l *fixtureLog) Take(ctx context.Context, id string) (*adapter.Record, error) {
-	return l.take(ctx, id)
+func (l *fixtureLog) Take(ctx context.Context, found *adapter.Record) (*adapter.Record, error) {
+	return l.take(ctx, found)
 }
 func (l *fixtureLog) Renew(ctx context.Context, records []*adapter.Record) ([]int, error) {
 	return l.renew(ctx, records)

@@ -141,7 +141,7 @@ func lateSave(tr *trial) {
 func otherIncarnation(tr *trial) {
 	m, _, want := tr.succeeded()
 	m.wants("Save of the first", m.saveAs(later("p")), adapter.ErrTaken)
-	if got, err := m.take("p"); err != nil || !sameRecord(got, want) {
+	if got, err := m.takeAs(want); err != nil || !sameRecord(got, want) {
 		tr.Errorf("Take: got %+v and %v, want %+v", got, err, want)
 	}
 }
@@ -152,7 +152,7 @@ func forgetOfAnother(tr *trial) {
 	if missing := m.renew(keeper, "p"); !slices.Equal(missing, []int{0}) {
 		tr.Errorf("Renew of the first: %v are missing, want [0]", missing)
 	}
-	if got, err := m.take("p"); err != nil || !sameRecord(got, want) {
+	if got, err := m.takeAs(want); err != nil || !sameRecord(got, want) {
 		tr.Errorf("Take: got %+v and %v, want %+v", got, err, want)
 	}
 }

@@ -131,9 +131,13 @@ func (m *logMember) find(name, offset string) (r *adapter.Record, err error) {
 	return m.named(r), err
 }
 
-func (m *logMember) take(name string) (r *adapter.Record, err error) {
+// take takes a record as save and later have it.
+func (m *logMember) take(name string) (*adapter.Record, error) { return m.takeAs(later(name)) }
+
+func (m *logMember) takeAs(found *adapter.Record) (r *adapter.Record, err error) {
+	known := &adapter.Record{PrivateID: m.secret(found.PrivateID), Incarnation: found.Incarnation}
 	err = m.call(func(ctx context.Context) (err error) {
-		r, err = m.log.Take(ctx, m.secret(name))
+		r, err = m.log.Take(ctx, known)
 		return err
 	})
 	return m.named(r), err

@@ -16,6 +16,7 @@ var recordChecks = []check{
 	{"Recovery_RecordIsWhole", "a record is found on another node with every field", recordIsWhole},
 	{"Recovery_FindLeavesIt", "Find changes nothing, and so does a wrong offset", findLeavesIt},
 	{"Recovery_TakenOnce", "of several calls of Take on several nodes one gets the record, the others ErrNoRecord", takenOnce},
+	{"Recovery_TakeOfAnother", "Take of a record that is another socket's by now is ErrTaken, and the record stays", takeOfAnother},
 	{"Recovery_SavedAgain", "a record that is saved again replaces the earlier one, and is there again after it was taken", savedAgain},
 	{"Recovery_RecordOfItsTopic", "a record can be found and taken only in the topic that it was saved in", recordOfItsTopic},
 	{"Recovery_TooLargeRecord", "a record beyond MaxRecordBytes is ErrTooLarge", tooLargeRecord},
@@ -37,7 +38,7 @@ func recordIsWhole(tr *trial) {
 		if !sameRecord(got, want) {
 			tr.Errorf("Find: got %+v, want %+v", got, want)
 		}
-		got, err = nodes[1].take(want.PrivateID)
+		got, err = nodes[1].takeAs(want)
 		tr.must("Take", err)
 		if !sameRecord(got, want) {
 			tr.Errorf("Take: got %+v, want %+v", got, want)
@@ -102,6 +103,22 @@ func takenOnce(tr *trial) {
 	}
 }
 
+func takeOfAnother(tr *trial) {
+	nodes := tr.logged(2, ample)
+	nodes[0].save("p")
+	_, err := nodes[1].take("p")
+	tr.must("Take", err)
+	want := &adapter.Record{PrivateID: "p", SocketID: "s", Incarnation: "second", First: true, Rooms: []string{"s"}}
+	tr.must("Save", nodes[1].saveAs(want))
+	for _, m := range nodes {
+		_, err := m.take("p")
+		m.wants("Take of the first", err, adapter.ErrTaken)
+	}
+	if got, err := nodes[0].takeAs(want); err != nil || !sameRecord(got, want) {
+		tr.Errorf("Take of the second: got %+v and %v, want %+v", got, err, want)
+	}
+}
+
 func savedAgain(tr *trial) {
 	nodes := tr.logged(2, ample)
 	for round, m := range []*logMember{nodes[0], nodes[0], nodes[1], nodes[0]} {
@@ -112,10 +129,10 @@ func savedAgain(tr *trial) {
 		if round == 0 {
 			continue
 		}
-		if got, err := nodes[1].take("p"); err != nil || !sameRecord(got, want) {
+		if got, err := nodes[1].takeAs(want); err != nil || !sameRecord(got, want) {
 			tr.Errorf("Take after Save %d: got %+v and %v, want %+v", round, got, err, want)
 		}
-		_, err := nodes[0].take("p")
+		_, err := nodes[0].takeAs(want)
 		m.wants("a second Take", err, adapter.ErrNoRecord)
 	}
 }

@@ -100,7 +100,7 @@ func (tr *trial) step(i int) {
 		tr.save(id, node, time.Now())
 	case 4:
 		id := strconv.Itoa(tr.IntN(12))
-		_, err := tr.links[tr.node()].Take(tr.Context(), id)
+		_, err := tr.links[tr.node()].Take(tr.Context(), &adapter.Record{PrivateID: id})
 		if want := tr.take(id, time.Now()); (err == nil) != want {
 			tr.Errorf("step %d: take %s: got %v, want it there: %t", i, id, err, want)
 		}

@@ -54,14 +54,17 @@ func (s *recordStore) find(g *broadcastLog, privateID, offset string, now time.D
 	return &r, nil
 }
 
-// take removes the record of that private session id. Of several calls at a time
-// one gets it.
-func (s *recordStore) take(g *broadcastLog, privateID string, now time.Duration) (*adapter.Record, error) {
+// take removes a record that was found, unless it is another incarnation's by now. Of
+// several calls at a time one gets it.
+func (s *recordStore) take(g *broadcastLog, found *adapter.Record, now time.Duration) (*adapter.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, err := s.lookUp(g, privateID, now)
+	e, err := s.lookUp(g, found.PrivateID, now)
 	if err != nil {
 		return nil, err
+	}
+	if recordOf(e).Incarnation != found.Incarnation {
+		return nil, adapter.ErrTaken
 	}
 	s.remove(e)
 	return &recordOf(e).Record, nil

@@ -96,11 +96,11 @@ func (l *recoveryLink) Find(ctx context.Context, privateID, offset string) (*ada
 }
 
 // Take takes a record out; see adapter.RecoveryLink. It does not block.
-func (l *recoveryLink) Take(ctx context.Context, privateID string) (*adapter.Record, error) {
+func (l *recoveryLink) Take(ctx context.Context, found *adapter.Record) (*adapter.Record, error) {
 	if err := l.usable(ctx); err != nil {
 		return nil, fmt.Errorf("memory: take a record in %q: %w", l.topic.name, err)
 	}
-	r, err := l.adapter.records.take(l.log, privateID, time.Since(l.adapter.started))
+	r, err := l.adapter.records.take(l.log, found, time.Since(l.adapter.started))
 	if err != nil {
 		return nil, fmt.Errorf("memory: take a record in %q: %w", l.topic.name, err)
 	}

@@ -409,7 +409,7 @@ func TestRecoveryLink_ClosedIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, findErr := link.Find(t.Context(), "p", link.Start())
-	_, takeErr := link.Take(t.Context(), "p")
+	_, takeErr := link.Take(t.Context(), &adapter.Record{PrivateID: "p"})
 	_, missedErr := missed(t, link, link.Start())
 	for what, err := range map[string]error{
 		"Publish": link.Publish(t.Context(), event("x")), "Save": link.Save(t.Context(), &adapter.Record{}),

@@ -101,7 +101,7 @@ func TestRecord_IsTakenOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for range attempts {
 			wg.Go(func() {
-				switch r, err := link.Take(t.Context(), id); {
+				switch r, err := link.Take(t.Context(), &adapter.Record{PrivateID: id}); {
 				case err == nil && r.PrivateID == id:
 					wins.Add(1)
 				case !errors.Is(err, adapter.ErrNoRecord):
@@ -135,7 +135,7 @@ func TestRecord_ExpiresItsWindowAfterSave(t *testing.T) {
 		wantRecord(t, link, "p", nil)
 		time.Sleep(time.Nanosecond)
 		wantRecord(t, link, "p", adapter.ErrNoRecord)
-		if _, err := link.Take(t.Context(), "p"); !errors.Is(err, adapter.ErrNoRecord) {
+		if _, err := link.Take(t.Context(), &adapter.Record{PrivateID: "p"}); !errors.Is(err, adapter.ErrNoRecord) {
 			t.Errorf("Take: got %v, want ErrNoRecord", err)
 		}
 	})
@@ -147,7 +147,7 @@ func TestRecord_BelongsToItsTopic(t *testing.T) {
 	other := joinLog(t, backend, "/a", "other", ample, nil)
 	save(t, a, "p")
 	wantRecord(t, b, "p", adapter.ErrNoRecord)
-	if _, err := b.Take(t.Context(), "p"); !errors.Is(err, adapter.ErrNoRecord) {
+	if _, err := b.Take(t.Context(), &adapter.Record{PrivateID: "p"}); !errors.Is(err, adapter.ErrNoRecord) {
 		t.Errorf("got %v, want ErrNoRecord", err)
 	}
 	wantRecord(t, other, "p", nil)

@@ -95,7 +95,7 @@ func remember(t *testing.T, a adapter.RecoveryStore) error {
 		_, err = link.Find(t.Context(), "private", link.Start())
 	}
 	if err == nil {
-		_, err = link.Take(t.Context(), "private")
+		_, err = link.Take(t.Context(), r)
 	}
 	if err == nil {
 		r.PrivateID = "another"

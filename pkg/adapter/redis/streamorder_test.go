@@ -211,10 +211,10 @@ func TestStreams_RecordsOfOtherNamespacesAreNeitherFoundNorTaken(t *testing.T) {
 	if _, err := thereLink.Find(t.Context(), "secret", offset); !errors.Is(err, adapter.ErrNoRecord) {
 		t.Errorf("Find in another namespace: %v", err)
 	}
-	if _, err := thereLink.Take(t.Context(), "secret"); !errors.Is(err, adapter.ErrNoRecord) {
+	if _, err := thereLink.Take(t.Context(), record); !errors.Is(err, adapter.ErrNoRecord) {
 		t.Errorf("Take in another namespace: %v", err)
 	}
-	if r, err := hereLink.Take(t.Context(), "secret"); err != nil || r.SocketID != "id" {
+	if r, err := hereLink.Take(t.Context(), record); err != nil || r.SocketID != "id" {
 		t.Errorf("Take: %+v, %v", r, err)
 	}
 }
@@ -270,10 +270,10 @@ func TestStreams_RecordsOfNodeJSAreFoundAndTakenOnce(t *testing.T) {
 	if err != nil || r.SocketID != "public-id-0000000001" || r.Node != "" || !slices.Equal(r.Rooms, []string{r.SocketID}) {
 		t.Fatalf("Find: %+v, %v", r, err)
 	}
-	if _, err := link.Take(t.Context(), private); err != nil {
+	if _, err := link.Take(t.Context(), r); err != nil {
 		t.Errorf("Take: %v", err)
 	}
-	if _, err := link.Take(t.Context(), private); !errors.Is(err, adapter.ErrNoRecord) {
+	if _, err := link.Take(t.Context(), r); !errors.Is(err, adapter.ErrNoRecord) {
 		t.Errorf("the second Take: %v", err)
 	}
 }

@@ -71,8 +71,8 @@ func (l *recoveryLink) find(ctx context.Context, privateID string) (*adapter.Rec
 }
 
 // Take takes a record out; see adapter.RecoveryLink.
-func (l *recoveryLink) Take(ctx context.Context, privateID string) (*adapter.Record, error) {
-	r, err := l.takeOut(ctx, privateID)
+func (l *recoveryLink) Take(ctx context.Context, found *adapter.Record) (*adapter.Record, error) {
+	r, err := l.takeOut(ctx, found)
 	if err != nil {
 		return nil, l.wrap("take a record", err)
 	}
@@ -80,16 +80,19 @@ func (l *recoveryLink) Take(ctx context.Context, privateID string) (*adapter.Rec
 }
 
 // takeOut looks before it takes: another namespace's record stays where it is.
-func (l *recoveryLink) takeOut(ctx context.Context, privateID string) (*adapter.Record, error) {
-	if _, err := l.find(ctx, privateID); err != nil {
+func (l *recoveryLink) takeOut(ctx context.Context, found *adapter.Record) (*adapter.Record, error) {
+	if _, err := l.find(ctx, found.PrivateID); err != nil {
 		return nil, err
 	}
-	key := l.recordKey(privateID)
-	value, err := l.streams.records.Take(ctx, key, l.retention.Window)
+	key, owner := l.recordKey(found.PrivateID), stream.Owner{Any: wire.OwnedPrefix}
+	if found.Incarnation != "" {
+		owner.Prefix = wire.RecordPrefix(found.Incarnation)
+	}
+	value, err := l.streams.records.Take(ctx, key, owner, l.retention.Window)
 	if err != nil {
 		return nil, err
 	}
-	return l.openRecord(key, privateID, value)
+	return l.openRecord(key, found.PrivateID, value)
 }
 
 // Renew keeps records for another window; see adapter.RecordKeeper.

@@ -93,8 +93,8 @@ func (o StreamsOptions) withDefaults() (StreamsOptions, error) {
 // deliver them in one order, and clients that come back get what they missed on any
 // node. What waits for answers travels over pub/sub. It is also an adapter.Reporter and
 // an adapter.Watcher. It is safe for concurrent use. It uses two connections for
-// pub/sub and two for each stream from the first Link to the last, and others of the
-// client's while records and the log are read.
+// pub/sub and two for each stream from the first Link to the last, and of the client's
+// own one for records and one for each stream while these are read and written.
 type StreamsAdapter struct {
 	*Adapter
 	options StreamsOptions

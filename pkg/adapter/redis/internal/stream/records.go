@@ -99,10 +99,23 @@ func (r *Records) Find(ctx context.Context, key string) (string, error) {
 	return value, nil
 }
 
+// Owner says whose a record is.
+type Owner struct {
+	// Prefix is what the owner's values begin with, or empty for a record without an owner.
+	Prefix string
+	// Any is what the values of all owners begin with, and no others.
+	Any string
+}
+
 // Take returns the value of key, which at most one call does, until it is saved again.
-// It fails with ErrNoRecord. For window the place of the record stays marked as empty.
-func (r *Records) Take(ctx context.Context, key string, window time.Duration) (string, error) {
-	value, err := r.run(ctx, takeScript, key, milliseconds(window)).Text()
+// It fails with ErrNoRecord, and with ErrTaken when the record is not owner's. For window
+// the place of the record stays marked as empty.
+func (r *Records) Take(ctx context.Context, key string, owner Owner, window time.Duration) (string, error) {
+	answer, err := r.run(ctx, takeScript, key, owner.Prefix, owner.Any, milliseconds(window)).Result()
+	value, taken := answer.(string)
+	if err == nil && !taken {
+		return "", adapter.ErrTaken
+	}
 	return value, failed("take", err)
 }
 

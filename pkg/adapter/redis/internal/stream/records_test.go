@@ -15,6 +15,9 @@ import (
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
+// ownerA has the records whose values begin with an a.
+var ownerA = Owner{Prefix: "a", Any: "a"}
+
 func newRecords(t *testing.T) *Records {
 	t.Helper()
 	return NewRecords(newClient(t, startRedis(t).Addr()))
@@ -39,7 +42,7 @@ func TestRecords_AreTakenByOne(t *testing.T) {
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
-				got, err := r.Take(t.Context(), "key", time.Minute)
+				got, err := r.Take(t.Context(), "key", ownerA, time.Minute)
 				switch {
 				case err == nil && got == "a1":
 					taken.Add(1)
@@ -95,9 +98,39 @@ func TestRecords_LateSaveRevivesNothing(t *testing.T) {
 	}
 }
 
+func TestRecords_AreTakenFromTheirOwnerOnly(t *testing.T) {
+	t.Parallel()
+	const any = "owned:"
+	own, another, none := Owner{Prefix: any + "a", Any: any}, Owner{Prefix: any + "b", Any: any}, Owner{Any: any}
+	for name, c := range map[string]struct {
+		value  string
+		taker  Owner
+		theirs bool
+	}{
+		"own":                      {any + "a1", own, true},
+		"another's":                {any + "a1", another, false},
+		"owned, wanted without":    {any + "a1", none, false},
+		"without, wanted without":  {"x1", none, true},
+		"without, wanted as owned": {"x1", own, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRecords(t)
+			r.mustSave(t, c.value, true)
+			got, err := r.Take(t.Context(), "key", c.taker, time.Minute)
+			if c.theirs && (got != c.value || err != nil) || !c.theirs && (got != "" || !errors.Is(err, adapter.ErrTaken)) {
+				t.Errorf("Take: %q, %v", got, err)
+			}
+			if left, err := r.Find(t.Context(), "key"); c.theirs == (left == c.value) {
+				t.Errorf("then there is %q, %v", left, err)
+			}
+		})
+	}
+}
+
 func saveAndTake(t *testing.T, r *Records) {
 	r.mustSave(t, "a1", true)
-	if _, err := r.Take(t.Context(), "key", time.Minute); err != nil {
+	if _, err := r.Take(t.Context(), "key", ownerA, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -186,7 +219,7 @@ func TestRecords_SayWhenRedisIsAway(t *testing.T) {
 	ctx, cancel := contextWithin(t, 100)
 	defer cancel()
 	_, find := r.Find(ctx, "key")
-	_, take := r.Take(ctx, "key", time.Minute)
+	_, take := r.Take(ctx, "key", ownerA, time.Minute)
 	_, keep := r.Keep(ctx, []Owned{{"key", "a"}}, time.Minute)
 	for name, err := range map[string]error{
 		"Find": find, "Take": take, "Keep": keep,
@@ -214,7 +247,7 @@ func TestRecords_CallsShareAConnection(t *testing.T) {
 			if got, err := r.Find(t.Context(), key); got != "a"+key || err != nil {
 				t.Errorf("Find: %q, %v", got, err)
 			}
-			if got, err := r.Take(t.Context(), key, time.Minute); got != "a"+key || err != nil {
+			if got, err := r.Take(t.Context(), key, ownerA, time.Minute); got != "a"+key || err != nil {
 				t.Errorf("Take: %q, %v", got, err)
 			}
 		})
@@ -234,7 +267,7 @@ func TestRecords_ScriptsThatRedisHasForgotten(t *testing.T) {
 		if err := r.client.ScriptFlush(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := r.Take(t.Context(), "key", time.Minute); got != "a1" || err != nil {
+		if got, err := r.Take(t.Context(), "key", ownerA, time.Minute); got != "a1" || err != nil {
 			t.Errorf("Take: %q, %v", got, err)
 		}
 	}

@@ -147,7 +147,7 @@ func TestFault_UserWithTheLeastRights(t *testing.T) {
 	if _, err := r.Keep(t.Context(), []Owned{{"record:1", "a"}}, time.Minute); err != nil {
 		t.Error(err)
 	}
-	if got, err := r.Take(t.Context(), "record:1", time.Minute); got != "a" || err != nil {
+	if got, err := r.Take(t.Context(), "record:1", ownerA, time.Minute); got != "a" || err != nil {
 		t.Errorf("Take: %q, %v", got, err)
 	}
 	if !a.part.isUp() {

@@ -27,6 +27,10 @@ func RecordPrefix(incarnation string) string {
 	return base64.StdEncoding.EncodeToString(packed)
 }
 
+// OwnedPrefix is what the values of all records begin with that have an incarnation, and
+// none of a Node.js server.
+var OwnedPrefix = RecordPrefix("")[:16]
+
 // EncodeRecord returns the value under which the record of a socket of topic is kept in
 // the key of that name, signed for that if there is an HMAC key. First is not kept. It fails
 // with adapter.ErrMalformed if the record's data is no JSON.
