@@ -88,7 +88,7 @@ func TestRelease_OneOfManyAttempts(t *testing.T) {
 					}
 				}
 			}
-			if standing > 1 {
+			if standing != 1 {
 				t.Fatalf("in round %d, %d sockets have the id", round, standing)
 			}
 		}

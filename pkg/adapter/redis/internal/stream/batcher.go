@@ -14,9 +14,9 @@ const maxTogether = 64
 // connection busy, where each call by itself would take one of its own for as long. It
 // is safe for concurrent use.
 type batcher[T any] struct {
-	// send makes one round trip, in the goroutine of one of the callers. It leaves its
-	// results in the calls.
-	send func(calls []T)
+	// send makes one round trip, in the goroutine of one of the callers, whose context ctx
+	// is. It leaves its results in the calls.
+	send func(ctx context.Context, calls []T)
 
 	mu       sync.Mutex
 	waiting  []*turn[T]
@@ -44,7 +44,7 @@ func (b *batcher[T]) do(ctx context.Context, call T) error {
 		<-t.ready
 	}
 	if t.leads {
-		b.lead()
+		b.lead(ctx)
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func (b *batcher[T]) leave(t *turn[T]) bool {
 }
 
 // lead sends what waits, of which the first is the caller's own.
-func (b *batcher[T]) lead() {
+func (b *batcher[T]) lead(ctx context.Context) {
 	b.mu.Lock()
 	n := min(len(b.waiting), maxTogether)
 	together := b.waiting[:n:n]
@@ -92,7 +92,7 @@ func (b *batcher[T]) lead() {
 	for i, t := range together {
 		calls[i] = t.call
 	}
-	b.send(calls)
+	b.send(ctx, calls)
 }
 
 // arrive ends a round trip.

@@ -22,7 +22,7 @@ type trips struct {
 
 func newTrips() *trips {
 	s := &trips{begun: make(chan []int), end: make(chan struct{})}
-	s.send = func(calls []int) {
+	s.send = func(_ context.Context, calls []int) {
 		s.begun <- calls
 		<-s.end
 	}
@@ -101,7 +101,7 @@ func TestBatcher_EachIsSentOnceOrFails(t *testing.T) {
 	const callers, rounds = 16, 500
 	sent := make([]atomic.Int32, callers*rounds)
 	var together atomic.Int32
-	b.send = func(calls []int) {
+	b.send = func(_ context.Context, calls []int) {
 		if together.Add(1) != 1 {
 			t.Error("two trips at a time")
 		}

@@ -104,12 +104,12 @@ type question struct {
 }
 
 // ask sends questions in one round trip. Each fails with the first refusal of its own.
-func (l *Log) ask(questions []*question) {
+func (l *Log) ask(ctx context.Context, questions []*question) {
 	var all []command
 	for _, q := range questions {
 		all = append(all, q.commands...)
 	}
-	err := l.place.run(l.ctx, all...)
+	err := l.place.run(ctx, all...)
 	_, refused := errors.AsType[refusal](err)
 	for _, q := range questions {
 		if refused {

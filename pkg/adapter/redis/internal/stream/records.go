@@ -51,13 +51,12 @@ func NewRecords(client goredis.UniversalClient) *Records {
 }
 
 // send makes one round trip. Each command has its own error, also when none was sent.
-func (r *Records) send(errands []errand) {
+func (r *Records) send(ctx context.Context, errands []errand) {
 	pipe := r.client.Pipeline()
 	for _, add := range errands {
 		add(pipe)
 	}
-	// Its time is the client's: a context of one caller must not end what others have asked.
-	_, _ = pipe.Exec(context.Background())
+	_, _ = pipe.Exec(context.WithoutCancel(ctx)) // one caller must not end what others have asked
 }
 
 // Save keeps value under key for window. It fails with ErrTaken when another owner's
