@@ -18,7 +18,7 @@ import (
 type cluster struct {
 	orders []order // each story is played on each
 	redis  string  // the URL of what connects the nodes, or empty
-	kind   kind    // of their adapters, on Redis
+	kind   kind    // of their adapters
 }
 
 // order is the nodes of a cluster as a story numbers them.
@@ -40,7 +40,7 @@ func startOnMemory(t *testing.T, c *chapter) cluster {
 		nodes = append(nodes, startNodeOn(t, o))
 	}
 	awaitMembers(t, nodes)
-	return cluster{orders: []order{{urls: urlsOf(nodes)}}}
+	return cluster{orders: []order{{urls: urlsOf(nodes)}}, kind: inProcess}
 }
 
 func startOnRedis(t *testing.T, c *chapter) cluster {

@@ -54,14 +54,15 @@ func startNode(t testing.TB, redisAddr string, options server.Options) *node {
 	return startNodeOn(t, options)
 }
 
-// kind is a kind of adapter for Redis, as node.mjs calls it.
+// kind is a kind of adapter, as node.mjs calls those for Redis.
 type kind string
 
 const (
-	alone   kind = "" // no Redis
-	classic kind = "classic"
-	sharded kind = "sharded"
-	streams kind = "streams"
+	alone     kind = "" // no cluster
+	inProcess kind = "memory"
+	classic   kind = "classic"
+	sharded   kind = "sharded"
+	streams   kind = "streams"
 )
 
 // open makes an adapter of kind k.

@@ -45,7 +45,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     const play = stories[story];
     if (!play) throw new Error(`there is no story of that name`);
     answer.result = await Promise.race([play(stage), new Promise((_, reject) => { interrupt = reject; })]);
-    if (stage.nodes.length > 1) await delivered(stage);
+    if (stage.adapter) await delivered(stage); // its nodes live on, for other stories
   } catch (err) {
     answer.error = String(err?.stack ?? err);
   }
