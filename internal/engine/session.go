@@ -81,6 +81,7 @@ type Session struct {
 	probe   *webSocket // an upgrade is running on it
 	probing bool       // one is running, or about to
 	probed  bool       // the probe has been answered
+	aborted bool       // no upgrade goes on any more
 }
 
 // ID returns the session's id, which is a secret of its client's.

@@ -49,10 +49,8 @@ func (s *Session) endProbe() {
 func (w *webSocket) serveProbe() {
 	s := w.session
 	timer := time.AfterFunc(w.engine.options.UpgradeTimeout, w.abort)
-	err := errProbe
-	if s.setProbe(w) {
-		err = w.engine.guard(w.exchangeProbe)
-	}
+	s.setProbe(w)
+	err := w.engine.guard(w.exchangeProbe)
 	if timer.Stop() && err == nil && s.upgradeTo(w) {
 		w.serve()
 		return
@@ -62,12 +60,15 @@ func (w *webSocket) serveProbe() {
 	w.close(code, err)
 }
 
-// setProbe makes the session's end the probe's, too.
-func (s *Session) setProbe(w *webSocket) bool {
+// setProbe makes the end of the session that of the probe, too, also when it has come already.
+func (s *Session) setProbe(w *webSocket) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.probe = w
-	return !s.ended.Load() || s.polling.closing()
+	aborted := s.aborted
+	s.mu.Unlock()
+	if aborted {
+		w.abort()
+	}
 }
 
 // exchangeProbe waits for the probe, answers it, and waits for the upgrade packet.
@@ -95,9 +96,10 @@ func (w *webSocket) exchangeProbe() error {
 	})
 }
 
-// abortProbe ends the upgrade that is running, if any.
+// abortProbe ends the upgrade that is running, or about to run, if any.
 func (s *Session) abortProbe() {
 	s.mu.Lock()
+	s.aborted = true
 	probe := s.probe
 	s.mu.Unlock()
 	if probe != nil {

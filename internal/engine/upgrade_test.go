@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -231,6 +233,41 @@ func TestUpgrade_ClientHearsOfACloseInBetween(t *testing.T) {
 	if s := f.engine.Stats(); s.Upgraded != 0 || s.WebSocket != 0 || s.Polling != 0 {
 		t.Errorf("got %+v", s)
 	}
+}
+
+// hesitant is a client's connection that reads nothing before it is ready.
+type hesitant struct {
+	net.Conn
+	ready <-chan struct{}
+}
+
+func (c hesitant) Read(b []byte) (int, error) {
+	<-c.ready
+	return c.Conn.Read(b)
+}
+
+// The shutdown does not wait for an upgrade that begins after it has given those up that it found.
+func TestUpgrade_ThatIsLateDoesNotKeepTheShutdown(t *testing.T) {
+	inBubble(t, Options{}, func(f *fixture) {
+		p, r := f.openPolling()
+		ready := make(chan struct{})
+		network := f.dialer.NetDialContext
+		f.dialer.NetDialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			conn, err := network(ctx, "", "")
+			return hesitant{conn, ready}, err
+		}
+		var probing sync.WaitGroup
+		probing.Go(func() { p.probe().expectGone() })
+		synctest.Wait() // the response that opens the WebSocket is on its way
+		start := time.Now()
+		time.AfterFunc(5*time.Second, func() { close(ready) })
+		f.stop()
+		f.expectEnd(r, ReasonShutdown)
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("Close took %v, want the 5s that the client took", took)
+		}
+		probing.Wait()
+	})
 }
 
 func TestUpgrade_IsRefusedWhenSwitchedOff(t *testing.T) {
