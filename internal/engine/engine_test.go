@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -223,7 +224,7 @@ func TestEngine_UnreadBodiesDoNotKeepAConnection(t *testing.T) {
 		}
 		_, _ = io.WriteString(conn, method+" /?EIO=4&transport=none HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
 		_ = conn.SetReadDeadline(time.Now().Add(patience))
-		if _, err := io.ReadAll(conn); errors.Is(err, context.DeadlineExceeded) {
+		if _, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s: the connection was not closed", method)
 		}
 		_ = conn.Close()
