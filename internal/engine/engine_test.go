@@ -17,40 +17,47 @@ import (
 )
 
 func TestEngine_CloseEndsEverySession(t *testing.T) {
-	f := onSockets(t, Options{CloseTimeout: 100 * time.Millisecond})
-	c, onSocket := f.openSocket()
-	p, waiting := f.openPolling()
-	idle, between := f.openPolling()
-	probed, probing := f.openPolling()
-	probe := probed.probe()
-	kept, lingering := f.openPolling()
-	lingering.session.Close()
-	poll := p.poll(waiting)
-	f.stop()
-	for _, r := range []*recorder{onSocket, waiting, between, probing} {
-		f.expectEnd(r, ReasonShutdown)
-	}
-	f.expectEnd(lingering, ReasonForcedClose) // it had ended before
-	c.expectCode(1000)
-	probe.expectGone()
-	(<-poll).expect(t, http.StatusOK, "1")
-	for _, p := range []*poller{idle, kept} {
-		if a := p.get(); a.status != http.StatusServiceUnavailable {
-			t.Errorf("a poll after Close got %d, want 503", a.status)
+	inBubble(t, Options{}, func(f *fixture) {
+		c, onSocket := f.openSocket()
+		p, waiting := f.openPolling()
+		idle, between := f.openPolling()
+		probed, probing := f.openPolling()
+		probe := probed.probe()
+		kept, lingering := f.openPolling()
+		lingering.session.Close()
+		poll := p.poll(waiting)
+		var hearing sync.WaitGroup
+		hearing.Go(func() { c.expectCode(1000) })
+		hearing.Go(probe.expectGone)
+		start := time.Now()
+		f.stop()
+		if took := time.Since(start); took != hurriedCloseTimeout {
+			t.Errorf("took %v, want the %v of the upgrade that is not finished", took, hurriedCloseTimeout)
 		}
-	}
-	if a := f.do("GET", pollQuery, ""); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
-		t.Errorf("a handshake after Close got %d, want 503", a.status)
-	}
-	if _, a := f.tryDial(socketQuery, nil); a.status != http.StatusServiceUnavailable {
-		t.Errorf("a WebSocket after Close got %d, want 503", a.status)
-	}
-	if s := f.engine.Stats(); s.Polling != 0 || s.WebSocket != 0 || s.Closed[ReasonShutdown] != 4 || s.Closed[ReasonForcedClose] != 1 {
-		t.Errorf("got %+v", s)
-	}
-	if err := f.engine.Close(t.Context()); err != nil {
-		t.Errorf("the second Close: %v", err)
-	}
+		hearing.Wait()
+		for _, r := range []*recorder{onSocket, waiting, between, probing} {
+			f.expectEnd(r, ReasonShutdown)
+		}
+		f.expectEnd(lingering, ReasonForcedClose) // it had ended before
+		(<-poll).expect(t, http.StatusOK, "1")
+		for _, p := range []*poller{idle, kept} {
+			if a := p.get(); a.status != http.StatusServiceUnavailable {
+				t.Errorf("a poll after Close got %d, want 503", a.status)
+			}
+		}
+		if a := f.do("GET", pollQuery, ""); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+			t.Errorf("a handshake after Close got %d, want 503", a.status)
+		}
+		if _, a := f.tryDial(socketQuery, nil); a.status != http.StatusServiceUnavailable {
+			t.Errorf("a WebSocket after Close got %d, want 503", a.status)
+		}
+		if s := f.engine.Stats(); s.Polling != 0 || s.WebSocket != 0 || s.Closed[ReasonShutdown] != 4 || s.Closed[ReasonForcedClose] != 1 {
+			t.Errorf("got %+v", s)
+		}
+		if err := f.engine.Close(f.t.Context()); err != nil {
+			t.Errorf("the second Close: %v", err)
+		}
+	})
 }
 
 func TestEngine_CloseWaitsNoLongerThanItsContext(t *testing.T) {
