@@ -67,7 +67,10 @@ func (e *Engine) start(s *Session) bool {
 	s.begin(e.accept(s))
 	e.mu.Lock()
 	draining := e.draining
-	if !draining && !s.ended.Load() {
+	switch {
+	case s.ended.Load():
+		delete(e.sessions, s.id) // the client hears of the end with the open packet
+	case !draining:
 		e.sessions[s.id] = s
 	}
 	e.mu.Unlock()

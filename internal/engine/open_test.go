@@ -72,6 +72,19 @@ func TestOpen_SessionThatAcceptClosesEndsAfterItsOpenPacket(t *testing.T) {
 	}
 }
 
+func TestOpen_SessionThatAcceptClosesKeepsNoPlace(t *testing.T) {
+	f := onSockets(t, Options{MaxConnections: 1})
+	f.onOpen = func(r *recorder) { r.session.Close() }
+	for range 2 {
+		if a := f.do("GET", pollQuery, ""); a.status != http.StatusOK {
+			t.Errorf("got %d %q", a.status, a.body)
+		}
+	}
+	if f.engine.Lingers() {
+		t.Error("a session is known whose client has heard of its end")
+	}
+}
+
 func TestOpen_PanicOfAcceptIsAnswered500(t *testing.T) {
 	f := onSockets(t, Options{})
 	f.onOpen = func(*recorder) { panic("accept") }
