@@ -207,8 +207,14 @@ func (e *Engine) release(id string) {
 	delete(e.sessions, id)
 }
 
-// forget makes a session's id unknown.
-func (e *Engine) forget(s *Session) { e.release(s.id) }
+// forget makes a session's id unknown, unless it is another's by now.
+func (e *Engine) forget(s *Session) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sessions[s.id] == s {
+		delete(e.sessions, s.id)
+	}
+}
 
 func (e *Engine) isClosing() bool {
 	e.mu.RLock()

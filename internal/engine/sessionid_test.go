@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestSessionID_HasTwentyCharactersAndEndsInTheTag(t *testing.T) {
@@ -101,6 +102,25 @@ func TestSessionID_ThatCannotBeUsedIsRefused(t *testing.T) {
 	if n := len(f.engine.snapshot()); n != 1 {
 		t.Errorf("%d sessions", n)
 	}
+}
+
+// What the end of the first session has left behind must not end the second.
+func TestSessionID_MayBeUsedAgainAfterTheEnd(t *testing.T) {
+	again := func(*http.Request) (string, error) { return "again", nil }
+	inBubble(t, Options{NewID: again}, func(f *fixture) {
+		p, r := f.openPolling()
+		c := p.probe()
+		c.send("2probe")
+		c.expect("3probe")
+		r.session.Close()
+		c.send("5")
+		c.expectCode(1000)
+		c.expectGone()
+		p, r = f.openPolling()
+		<-time.After(lingerTime)
+		p.post("4x").expect(t, http.StatusOK, "ok")
+		f.expectMessages(r, "x")
+	})
 }
 
 func TestSessionID_Characters(t *testing.T) {
