@@ -2,7 +2,9 @@ package engine
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -73,6 +75,43 @@ func TestHeartbeat_OverPolling(t *testing.T) {
 		(<-poll).expect(t, http.StatusOK, "1")
 	})
 }
+
+func TestHeartbeat_BeginsWhateverBecomesOfTheOpenPacket(t *testing.T) {
+	const whole = 45 * time.Second
+	for name, tt := range map[string]struct {
+		open func(f *fixture)
+		want time.Duration
+	}{
+		"not read": {func(f *fixture) {
+			conn, err := f.dialer.NetDialContext(f.t.Context(), "", "")
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			f.t.Cleanup(func() { _ = conn.Close() })
+			_, _ = io.WriteString(conn, "GET /?"+pollQuery+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		}, 10*time.Second + whole},
+		"panic": {func(f *fixture) {
+			defer func() { _ = recover() }()
+			f.engine.ServeHTTP(aborting{httptest.NewRecorder()}, httptest.NewRequest("GET", "/?"+pollQuery, nil))
+		}, whole},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, Options{}, func(f *fixture) {
+				start := time.Now()
+				tt.open(f)
+				f.expectEnd(f.next(), ReasonPingTimeout)
+				if took := time.Since(start); took != tt.want {
+					t.Errorf("ended after %v, want %v", took, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// aborting is the answer of a server that breaks it off.
+type aborting struct{ http.ResponseWriter }
+
+func (aborting) Write([]byte) (int, error) { panic(http.ErrAbortHandler) }
 
 func TestHeartbeat_PongThatNobodyWaitsForIsIgnored(t *testing.T) {
 	inBubble(t, Options{}, func(f *fixture) {
