@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestSession_EndsOnceWhateverRaces(t *testing.T) {
@@ -150,16 +152,22 @@ func TestSession_AwaitSendQueueSlowsAFastAnswererDown(t *testing.T) {
 }
 
 func TestSession_AwaitSendQueueEndsWithTheSession(t *testing.T) {
-	f := onTightSockets(t, Options{MaxSendQueueBytes: 200_000})
-	_, onSocket := f.openSocket()
-	_, polled := f.openPolling()
-	for _, r := range []*recorder{onSocket, polled} {
-		for r.session.QueuedBytes() <= 100_000 {
-			_ = r.session.Send(NewMessage(make([]byte, 10_000)))
+	inBubble(t, Options{MaxSendQueueBytes: 200_000}, func(f *fixture) {
+		_, onSocket := f.openSocket()
+		_, polled := f.openPolling()
+		for _, r := range []*recorder{onSocket, polled} {
+			for r.session.QueuedBytes() <= 100_000 {
+				_ = r.session.Send(NewMessage(make([]byte, 10_000)))
+			}
+			var waiting sync.WaitGroup
+			waiting.Go(r.session.AwaitSendQueue)
+			synctest.Wait()
+			start := time.Now()
+			r.session.Close()
+			waiting.Wait()
+			if took := time.Since(start); took != 0 {
+				t.Errorf("%s: it took %v", r.session.Transport(), took)
+			}
 		}
-		var waiting sync.WaitGroup
-		waiting.Go(r.session.AwaitSendQueue)
-		r.session.Close()
-		waiting.Wait()
-	}
+	})
 }

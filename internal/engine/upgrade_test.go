@@ -206,14 +206,29 @@ func TestUpgrade_UnfinishedOneIsGivenUp(t *testing.T) {
 }
 
 func TestUpgrade_EndOfTheSessionEndsTheProbe(t *testing.T) {
-	f := onSockets(t, Options{})
-	p, r := f.openPolling()
-	c := p.probe()
-	c.send("2probe")
-	c.expect("3probe")
-	r.session.Close()
-	p.get().expect(t, http.StatusOK, "1")
-	c.expectGone()
+	for name, end := range map[string]func(p *poller, r *recorder){
+		"by the server": func(p *poller, r *recorder) {
+			r.session.Close()
+			p.get().expect(p.t, http.StatusOK, "1")
+		},
+		"by the client": func(p *poller, _ *recorder) { p.post("1") },
+		"by an error":   func(p *poller, _ *recorder) { p.post("9") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, Options{}, func(f *fixture) {
+				p, r := f.openPolling()
+				c := p.probe()
+				c.send("2probe")
+				c.expect("3probe")
+				start := time.Now()
+				end(p, r)
+				c.expectGone()
+				if took := time.Since(start); took != 0 {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
 }
 
 // A client that is about to send its upgrade packet has stopped polling.
