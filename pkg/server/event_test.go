@@ -252,6 +252,12 @@ func TestCall_EndsWithContextDisconnectOrLimit(t *testing.T) {
 	}
 }
 
+// heldBack waits until nothing more is read from a client for its events in flight.
+func heldBack(t *testing.T, s *server.Server) {
+	t.Helper()
+	eventually(t, "a client that is held back", func() bool { return s.Stats().Limited["max_events_in_flight"] == 1 })
+}
+
 // The client floods a handler that waits. Nothing more is read from it, but other
 // clients are served, and everything is handled in the end.
 func TestEvent_InFlightLimitStopsReading(t *testing.T) {
@@ -268,6 +274,7 @@ func TestEvent_InFlightLimitStopsReading(t *testing.T) {
 	for i := range 100 {
 		c.Send(fmt.Sprintf(`2["slow",%d]`, i))
 	}
+	heldBack(t, s)
 	bystander.ExpectNothing("/")
 	close(release)
 	for want := range 100 {
@@ -317,6 +324,7 @@ func TestEvent_WhileACallToAllIsPendingTheLimitStopsReadingOnly(t *testing.T) {
 		c.Send(fmt.Sprintf(`2["slow",%d]`, i))
 	}
 	id := expectCall(t, c, `["ask"]`)
+	heldBack(t, s)
 	bystander, _ := rawclient.Join(t, url, "/", nil)
 	bystander.ExpectNothing("/")
 	close(release)
