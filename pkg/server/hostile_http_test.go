@@ -150,7 +150,7 @@ func TestHostileHTTP_OtherMethodsOnLiveSession(t *testing.T) {
 	p := v.enter(t)
 	for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD", "FOO"} {
 		a := v.ask(t, request(method, p.query(), "", "X-Secret: pearl"))
-		if a.status == 0 || a.status == http.StatusOK || strings.Contains(a.body, "pearl") {
+		if a.status <= 0 || a.status == http.StatusOK || strings.Contains(a.body, "pearl") {
 			t.Errorf("%s: got %d %q, want an error that echoes nothing", method, a.status, a.body)
 		}
 		p.echoes()
@@ -181,7 +181,7 @@ func TestHostileHTTP_WebSocketHandshakeHeaders(t *testing.T) {
 	v := besiege(t, server.Options{})
 	t.Run("blanks in Sec-WebSocket-Protocol", func(t *testing.T) {
 		begin := time.Now()
-		if a := v.ask(t, upgrading(socketQuery, "Sec-WebSocket-Protocol: a"+strings.Repeat(" ", 15_000)+"b")); a.status == 0 {
+		if a := v.ask(t, upgrading(socketQuery, "Sec-WebSocket-Protocol: a"+strings.Repeat(" ", 15_000)+"b")); a.status <= 0 {
 			t.Error("no answer")
 		}
 		if took := time.Since(begin); took > time.Second {
@@ -256,7 +256,7 @@ func TestHostileHTTP_NothingIsReflected(t *testing.T) {
 			values.Set(parameter, poison)
 			for _, text := range []string{request("GET", values.Encode(), ""), upgrading(values.Encode())} {
 				a := v.ask(t, text)
-				if a.status == 0 || a.header.Get("X-Injected") != "" || strings.Contains(a.body, "script") || strings.Contains(fmt.Sprint(a.header), "script") {
+				if a.status <= 0 || a.header.Get("X-Injected") != "" || strings.Contains(a.body, "script") || strings.Contains(fmt.Sprint(a.header), "script") {
 					t.Errorf("%s=%q: got %d, headers %v, body %q", parameter, poison, a.status, a.header, a.body)
 				}
 				if kind := a.header.Get("Content-Type"); strings.Contains(kind, "html") {

@@ -2,10 +2,12 @@ package server_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	gosync "sync"
 	"testing"
@@ -20,6 +22,9 @@ func reset(conn net.Conn) {
 	_ = conn.Close()
 }
 
+// silence is the status of an answer that did not come.
+const silence = -1
+
 // answer is an HTTP response; status 0 means that the connection was closed
 // without one.
 type answer struct {
@@ -32,7 +37,10 @@ type answer struct {
 func readAnswer(conn net.Conn, r *bufio.Reader, method string) answer {
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	response, err := http.ReadResponse(r, &http.Request{Method: method})
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return answer{status: silence}
+	case err != nil:
 		return answer{}
 	}
 	defer func() { _ = response.Body.Close() }()
