@@ -1,13 +1,11 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/roomcast/roomcast/internal/testutil/rawclient"
 	"github.com/roomcast/roomcast/pkg/server"
@@ -224,10 +222,7 @@ func TestHostilePacket_LoneSurrogates(t *testing.T) {
 	for _, text := range []string{`"\ud800"`, `"\udc00\ud800"`, `"\ud83d\ude00"`, `{"\ud800":1}`} {
 		c := v.join(t)
 		c.Send(`21["echo",` + text + `]`)
-		_, got, err := c.Conn().ReadMessage()
-		if err == nil && (!utf8.Valid(got) || !json.Valid(bytes.TrimPrefix(got, []byte("431")))) {
-			t.Errorf("%s came back as %q", text, got)
-		}
+		c.Expect(`31[` + text + `]`)
 		v.unharmed(t)
 	}
 }
