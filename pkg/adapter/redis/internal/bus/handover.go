@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // handover keeps the order where masters were demoted. Such a server goes on taking its
@@ -104,6 +106,10 @@ func (h *handover) start(ctx context.Context, running *sync.WaitGroup) {
 // h is over or the server refuses it.
 func (h *handover) publish(ctx context.Context, from *lane, text string) {
 	from.living.Wait()
+	if !from.listens(ctx) {
+		h.to.table.passed(text)
+		return
+	}
 	again := time.NewTicker(markInterval)
 	defer again.Stop()
 	for {
@@ -114,7 +120,7 @@ func (h *handover) publish(ctx context.Context, from *lane, text string) {
 			pipeline(ctx, from.client, o)
 			err := o.Err()
 			h.to.publisher.discard(o)
-			if err != nil { // it is dead, or has nothing to do with the successor
+			if err != nil { // it has died, or has nothing to do with the successor
 				h.to.table.passed(text)
 				return
 			}
@@ -127,6 +133,18 @@ func (h *handover) publish(ctx context.Context, from *lane, text string) {
 			return
 		}
 	}
+}
+
+// listens says whether l's server takes connections. Commands would say it too, but late:
+// go-redis dials again and again for them.
+func (l *lane) listens(ctx context.Context) bool {
+	o := l.client.(*goredis.Client).Options()
+	c, err := o.Dialer(ctx, o.Network, o.Addr)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
 }
 
 // hold keeps the lane from being whole until h is over.
