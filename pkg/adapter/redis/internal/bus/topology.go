@@ -14,7 +14,8 @@ import (
 // Times between two readings of the topology.
 const (
 	topologyInterval = time.Second
-	topologyPause    = 50 * time.Millisecond // however often somebody asks
+	topologyAway     = 250 * time.Millisecond // while a server is away, which may get a successor
+	topologyPause    = 50 * time.Millisecond  // however often somebody asks
 )
 
 // topology keeps a lane for each master of a Redis Cluster, and gives each slot to the
@@ -42,8 +43,6 @@ func (t *topology) ask() <-chan struct{} {
 }
 
 func (t *topology) run(ctx context.Context) {
-	interval := time.NewTicker(topologyInterval)
-	defer interval.Stop()
 	for ctx.Err() == nil {
 		t.mu.Lock()
 		waiting := t.waiting
@@ -53,17 +52,22 @@ func (t *topology) run(ctx context.Context) {
 		for _, done := range waiting {
 			close(done)
 		}
-		pause := time.NewTimer(topologyPause)
+		interval := topologyInterval
+		if t.bus.Away() {
+			interval = topologyAway
+		}
+		pause, next := time.NewTimer(topologyPause), time.NewTimer(interval)
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
 		}
-		pause.Stop()
 		select {
 		case <-ctx.Done():
 		case <-t.asked:
-		case <-interval.C:
+		case <-next.C:
 		}
+		pause.Stop()
+		next.Stop()
 	}
 }
 
