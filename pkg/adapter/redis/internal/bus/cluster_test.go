@@ -60,6 +60,30 @@ func TestCluster_ALaneForEachMaster(t *testing.T) {
 	}
 }
 
+// The lanes that were not lost are asked whether that is so, and do not wait for their
+// next probe to answer.
+func TestCluster_OutageOfOneMasterEndsWithoutDelay(t *testing.T) {
+	t.Parallel()
+	c := rediscluster.Start(t)
+	rare := DefaultTiming()
+	rare.Probe = time.Hour
+	n := start(t, goredis.NewClusterClient(c.Options()), Config{Sharded: true, Timing: rare})
+	n.await(t)
+	owner, err := c.Owner(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := plain(owner)
+	defer admin.Close()
+	for round := range uint64(3) {
+		if err := admin.ClientKillByFilter(t.Context(), "type", "pubsub").Err(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "noticing", func() bool { return n.health.Status().Interruptions == round+1 })
+		n.becomes(t, adapter.Up)
+	}
+}
+
 func TestCluster_ClassicPublishesThroughOneMaster(t *testing.T) {
 	t.Parallel()
 	c := rediscluster.Start(t)

@@ -165,6 +165,8 @@ func (c *connection) keep(ctx context.Context) error {
 		case <-c.table.wake:
 		case <-c.confirmed:
 		case <-lingering.C:
+		case <-c.doubted:
+			c.sendProbe()
 		case <-probes.C:
 			c.relieve()
 			if err := c.silence(); err != nil {

@@ -171,14 +171,29 @@ func (h *Health) changedLocked(lost bool) (ended *adapter.Gap) {
 	return ended
 }
 
-// causeLocked returns why the first part that is down is so, nil when none is.
+// causeLocked returns why the first part that is down is so, nil when none is and the
+// outage is over.
 func (h *Health) causeLocked() error {
 	for _, p := range h.parts {
 		if p.phase == down {
 			return p.cause
 		}
 	}
+	if slices.ContainsFunc(h.parts, func(p *Part) bool { return p.doubted }) {
+		return h.cause
+	}
 	return nil
+}
+
+// doubtLocked asks those that are up whether they still are, since one is back: they may
+// have been lost together with it, and be about to notice. That is the same outage.
+func (h *Health) doubtLocked(back *Part) {
+	for _, p := range h.parts {
+		if p != back && p.phase == up && p.prove != nil {
+			p.doubted = true
+			p.prove()
+		}
+	}
 }
 
 // tellLocked passes e on to those who watch.

@@ -159,6 +159,44 @@ func TestWatch_AnOutageOfSeveralPartsIsOneGap(t *testing.T) {
 	})
 }
 
+// An outage may be noticed by one part when another has it behind it.
+func TestWatch_AnOutageThatIsNoticedLateIsTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, e := quietHealth(), &events{}
+		defer h.Watch(e.put)()
+		a, b, c := h.Part("a", nil), h.Part("b", nil), h.Part("c", nil)
+		asked := 0
+		b.prove = func() { asked++ }
+		a.Recovered()
+		b.Recovered()
+		c.Recovered() // cannot be asked
+		for round := range uint64(2) {
+			a.Lost(errTest)
+			a.Gap(adapter.Gap{Topics: []string{"/a"}})
+			a.Recovered()
+			if _, err := b.check(); err != nil {
+				t.Errorf("who is asked is lost already: %v", err)
+			}
+			if _, err := h.Check(); !errors.Is(err, errTest) || asked != int(round)+1 {
+				t.Errorf("the outage is over, with %d asked: %v", asked, err)
+			}
+			if round == 0 {
+				b.Lost(errTest)
+				b.Gap(adapter.Gap{Topics: []string{"/b"}})
+			}
+			b.Recovered()
+			synctest.Wait()
+			last := e.list[len(e.list)-1]
+			if s := last.Status; last.Gap == nil || s.Gaps != round+1 || s.Interruptions != round+1 || s.State != adapter.Up {
+				t.Errorf("round %d ends with %+v", round, last)
+			}
+		}
+		if got := e.words(); got != "up degraded up gap degraded up gap" || !slices.Equal(e.list[3].Gap.Topics, []string{"/a", "/b"}) {
+			t.Errorf("got %s, the first gap of %v", got, e.list[3].Gap)
+		}
+	})
+}
+
 func TestWatch_NothingComesAfterStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := quietHealth()

@@ -25,7 +25,8 @@ type lane struct {
 	publisher *publisher
 	table     *table
 	pulse     pulse
-	backoff   backoff // of the subscribed connection; used by its goroutine only
+	backoff   backoff       // of the subscribed connection; used by its goroutine only
+	doubted   chan struct{} // one token: a probe is wanted now
 	cancel    context.CancelFunc
 	living    sync.WaitGroup  // its goroutines
 	running   *sync.WaitGroup // those of the bus, which are these too
@@ -37,8 +38,9 @@ func (b *Bus) newLane(name string, client goredis.UniversalClient) *lane {
 	l := &lane{
 		client: client, prefix: c.Prefix, sharded: c.Sharded, timing: c.Timing, health: c.Health, mute: &b.mute,
 		part: c.Health.Part(name, nil), topology: b.topology, table: newTable(c), pulse: pulse{key: c.Key},
-		backoff: c.Timing.backoff(),
+		backoff: c.Timing.backoff(), doubted: make(chan struct{}, 1),
 	}
+	l.part.prove = func() { signal(l.doubted) }
 	l.publisher = newPublisher(b.outbox, l)
 	return l
 }

@@ -14,10 +14,14 @@ type Part struct {
 	health *Health
 	name   string
 	topics func() []string
+	// prove asks for Recovered to be called once more, if messages still make the whole
+	// way. It does not wait. Nil says that nobody can be asked.
+	prove func()
 
 	// guarded by the Health's mutex
 	phase   phase
 	cause   error
+	doubted bool // it was up, and has been asked whether it still is
 	removed bool
 }
 
@@ -61,13 +65,16 @@ func (p *Part) enter(next phase, cause error) (changed bool, gap *adapter.Gap) {
 	if p.removed {
 		return false, nil
 	}
-	was := p.phase
-	p.phase, p.cause = next, cause
+	was, doubted := p.phase, p.doubted
+	p.phase, p.cause, p.doubted = next, cause, false
+	if was != up && next == up && p.health.phase == down {
+		p.health.doubtLocked(p)
+	}
 	p.health.cause = p.health.causeLocked()
-	if was == next {
+	if was == next && !doubted {
 		return false, nil
 	}
-	return true, p.health.changedLocked(was == up && next == down)
+	return was != next, p.health.changedLocked(was == up && next == down)
 }
 
 // check is Health.Check for this part alone.
@@ -82,9 +89,9 @@ func (p *Part) isDown() bool {
 	return errors.Is(err, adapter.ErrDegraded)
 }
 
-// Gap reports a time in which messages of other nodes may have been missed. While a
-// part is not up, gaps are made one, which is told of when all are: so an outage is one
-// gap, whatever number of servers it concerned.
+// Gap reports a time in which messages of other nodes may have been missed. During an
+// outage gaps are made one, which is told of when that is over: so an outage is one gap,
+// whatever number of servers it concerned, and whenever each was noticed.
 func (p *Part) Gap(g adapter.Gap) {
 	p.setTopics(&g)
 	h := p.health
