@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	goredis "github.com/redis/go-redis/v9"
 )
 
 // handover keeps the order where masters were demoted. Such a server goes on taking its
@@ -106,7 +104,7 @@ func (h *handover) start(ctx context.Context, running *sync.WaitGroup) {
 // h is over or the server refuses it.
 func (h *handover) publish(ctx context.Context, from *lane, text string) {
 	from.living.Wait()
-	if !from.listens(ctx) {
+	if knock(ctx, from.client) != nil {
 		h.to.table.passed(text)
 		return
 	}
@@ -133,18 +131,6 @@ func (h *handover) publish(ctx context.Context, from *lane, text string) {
 			return
 		}
 	}
-}
-
-// listens says whether l's server takes connections. Commands would say it too, but late:
-// go-redis dials again and again for them.
-func (l *lane) listens(ctx context.Context) bool {
-	o := l.client.(*goredis.Client).Options()
-	c, err := o.Dialer(ctx, o.Network, o.Addr)
-	if err != nil {
-		return false
-	}
-	_ = c.Close()
-	return true
 }
 
 // hold keeps the lane from being whole until h is over.

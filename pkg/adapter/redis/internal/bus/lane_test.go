@@ -7,9 +7,11 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/roomcast/roomcast/internal/testutil/redissentinel"
 	"github.com/roomcast/roomcast/internal/testutil/redisserver"
@@ -339,6 +341,28 @@ func TestLane_FollowsSentinels(t *testing.T) {
 			}
 		})
 	}
+}
+
+// go-redis dials ten times for a command that finds nobody, and after enough of them not
+// at all for up to a second, in which Redis may be back.
+func TestLane_AbsentRedisIsDialledOncePerAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials atomic.Int64
+		n := start(t, goredis.NewClient(&goredis.Options{
+			Dialer: func(context.Context, string, string) (net.Conn, error) {
+				dials.Add(1)
+				return nil, net.ErrClosed
+			},
+			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		}), Config{})
+		n.say(t, "x", "lost")
+		time.Sleep(10 * time.Second) // so that the back-off has grown
+		before := dials.Load()
+		time.Sleep(time.Minute)
+		if got := dials.Load() - before; got > 120 { // the publisher's and the subscriber's, a second apart
+			t.Errorf("%d dials in a minute", got)
+		}
+	})
 }
 
 func TestLane_GarbageOnTheProbesChannelIsCounted(t *testing.T) {

@@ -45,6 +45,9 @@ func (l *lane) answers(ctx context.Context) error {
 		cluster.ReloadState(ctx) // the master may be another one by now
 	}
 	target, err := l.target(ctx)
+	if err == nil {
+		err = knock(ctx, target)
+	}
 	if err != nil {
 		return err
 	}
@@ -55,6 +58,22 @@ func (l *lane) answers(ctx context.Context) error {
 		pipeline(ctx, target, goredis.NewStatusCmd(ctx, "quit"))
 	}
 	return err
+}
+
+// knock fails when a server takes no connections. A command would too, but late: go-redis
+// dials again and again for one, and after too many failures not at all for a while.
+func knock(ctx context.Context, server goredis.UniversalClient) error {
+	client, ok := server.(*goredis.Client)
+	if !ok {
+		return nil
+	}
+	o := client.Options()
+	c, err := o.Dialer(ctx, o.Network, o.Addr)
+	if err != nil {
+		return err
+	}
+	_ = c.Close()
+	return nil
 }
 
 func pipeline(ctx context.Context, target goredis.UniversalClient, command goredis.Cmder) {
