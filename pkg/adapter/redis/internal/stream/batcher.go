@@ -2,109 +2,113 @@ package stream
 
 import (
 	"context"
-	"slices"
 	"sync"
 )
 
 // maxTogether bounds how many calls share a round trip.
 const maxTogether = 64
 
-// batcher has many callers share round trips. One is under way at a time; what is asked
-// meanwhile goes with the next. So thousands of clients that come back at once keep one
-// connection busy, where each call by itself would take one of its own for as long. It
-// is safe for concurrent use.
+// batcher has many callers share round trips. On each way one is under way at a time;
+// what is asked meanwhile goes with the next. So thousands of clients that come back at
+// once keep one connection busy, where each call by itself would take one of its own for
+// as long. It is safe for concurrent use.
 type batcher[T any] struct {
-	// send makes one round trip, in the goroutine of one of the callers, whose context ctx
-	// is. It leaves its results in the calls.
+	// start runs f in another goroutine, or fails.
+	start func(f func()) error
+	// send makes one round trip and leaves its results in the calls. ctx ends when no
+	// caller waits for them any more.
 	send func(ctx context.Context, calls []T)
 
-	mu       sync.Mutex
-	waiting  []*turn[T]
-	underWay bool
+	mu      sync.Mutex
+	waiting map[string][]*turn[T] // by way: of each that has a goroutine, which makes its round trips
 }
 
 // turn is a call that waits.
 type turn[T any] struct {
-	call  T
-	leads bool
-	ready chan struct{} // closed when call is done, or when its caller must send what waits
+	ctx  context.Context
+	call T
+	done chan struct{}
 }
 
-// do returns when call was sent, and is its turn to be, with others maybe. It fails only
-// with ctx's error, and has not sent call then: how long a round trip takes is for
-// send's own limits to say.
-func (b *batcher[T]) do(ctx context.Context, call T) error {
-	t := b.enter(call)
+func newBatcher[T any](start func(f func()) error, send func(ctx context.Context, calls []T)) *batcher[T] {
+	return &batcher[T]{start: start, send: send, waiting: make(map[string][]*turn[T])}
+}
+
+// do returns when call was sent, with others maybe. It fails with the error of start, and
+// with ctx's, after which call belongs to a round trip that may be under way.
+func (b *batcher[T]) do(ctx context.Context, way string, call T) error {
+	t := &turn[T]{ctx: ctx, call: call, done: make(chan struct{})}
+	if err := b.enter(way, t); err != nil {
+		return err
+	}
 	select {
-	case <-t.ready:
+	case <-t.done:
+		return nil
 	case <-ctx.Done():
-		if b.leave(t) {
-			return ctx.Err()
+		return ctx.Err()
+	}
+}
+
+func (b *batcher[T]) enter(way string, t *turn[T]) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	queue, underWay := b.waiting[way]
+	if !underWay {
+		if err := b.start(func() { b.run(way) }); err != nil {
+			return err
 		}
-		<-t.ready
 	}
-	if t.leads {
-		b.lead(ctx)
-	}
+	b.waiting[way] = append(queue, t)
 	return nil
 }
 
-// enter queues a call, which leads if nothing is under way.
-func (b *batcher[T]) enter(call T) *turn[T] {
-	t := &turn[T]{call: call, ready: make(chan struct{})}
+// run makes round trips until nobody waits.
+func (b *batcher[T]) run(way string) {
+	for together := b.next(way); together != nil; together = b.next(way) {
+		b.trip(together)
+	}
+}
+
+// next takes those whose turn it is, without those who have given up.
+func (b *batcher[T]) next(way string) (together []*turn[T]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.waiting = append(b.waiting, t)
-	if !b.underWay {
-		b.underWay = true
-		b.appoint()
+	queue := b.waiting[way]
+	for len(queue) > 0 && len(together) < maxTogether {
+		if queue[0].ctx.Err() == nil {
+			together = append(together, queue[0])
+		}
+		queue = queue[1:]
 	}
-	return t
-}
-
-// appoint has the caller who waits longest send. The caller holds mu.
-func (b *batcher[T]) appoint() {
-	b.waiting[0].leads = true
-	close(b.waiting[0].ready)
-}
-
-// leave takes t out of the queue, unless it is under way or its caller has to send.
-func (b *batcher[T]) leave(t *turn[T]) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	i := slices.Index(b.waiting, t)
-	if i < 0 || t.leads {
-		return false
+	b.waiting[way] = queue
+	if together == nil {
+		delete(b.waiting, way)
 	}
-	b.waiting = slices.Delete(b.waiting, i, i+1)
-	return true
+	return together
 }
 
-// lead sends what waits, of which the first is the caller's own.
-func (b *batcher[T]) lead(ctx context.Context) {
-	b.mu.Lock()
-	n := min(len(b.waiting), maxTogether)
-	together := b.waiting[:n:n]
-	b.waiting = b.waiting[n:]
-	b.mu.Unlock()
-	defer b.arrive(together)
-	calls := make([]T, n)
+// trip sends what was taken. No caller's context ends it for the others.
+func (b *batcher[T]) trip(together []*turn[T]) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(together[0].ctx))
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for _, t := range together {
+			select {
+			case <-t.ctx.Done():
+			case <-ctx.Done():
+				return
+			}
+		}
+		cancel()
+	})
+	calls := make([]T, len(together))
 	for i, t := range together {
 		calls[i] = t.call
 	}
 	b.send(ctx, calls)
-}
-
-// arrive ends a round trip.
-func (b *batcher[T]) arrive(together []*turn[T]) {
-	b.mu.Lock()
-	if len(b.waiting) > 0 {
-		b.appoint()
-	} else {
-		b.underWay, b.waiting = false, nil
+	for _, t := range together {
+		close(t.done)
 	}
-	b.mu.Unlock()
-	for _, t := range together[1:] {
-		close(t.ready)
-	}
+	cancel()
+	watching.Wait()
 }

@@ -15,18 +15,35 @@ import (
 // trips is what a batcher has sent, one round trip after the other, each of which lasts
 // until it is let go.
 type trips struct {
-	batcher[int]
+	*batcher[int]
 	begun chan []int
 	end   chan struct{}
+	ctx   context.Context // of the last one
+
+	running sync.WaitGroup
 }
 
 func newTrips() *trips {
 	s := &trips{begun: make(chan []int), end: make(chan struct{})}
-	s.send = func(_ context.Context, calls []int) {
+	s.batcher = newBatcher(s.start, func(ctx context.Context, calls []int) {
+		s.ctx = ctx
 		s.begun <- calls
 		<-s.end
-	}
+	})
 	return s
+}
+
+func (s *trips) start(f func()) error {
+	s.running.Go(f)
+	return nil
+}
+
+// call calls do in another goroutine, which is told what it returns.
+func (s *trips) call(ctx context.Context, way string, call int) <-chan error {
+	given := make(chan error, 1)
+	s.running.Go(func() { given <- s.do(ctx, way, call) })
+	synctest.Wait()
+	return given
 }
 
 func TestBatcher_WhatComesMeanwhileSharesTheNextTrip(t *testing.T) {
@@ -34,7 +51,7 @@ func TestBatcher_WhatComesMeanwhileSharesTheNextTrip(t *testing.T) {
 		s := newTrips()
 		var done atomic.Int32
 		call := func(i int) {
-			if err := s.do(t.Context(), i); err != nil {
+			if err := s.do(t.Context(), "", i); err != nil {
 				t.Error(err)
 			}
 			done.Add(1)
@@ -63,8 +80,8 @@ func TestBatcher_WhatComesMeanwhileSharesTheNextTrip(t *testing.T) {
 		}
 		s.end <- struct{}{}
 		synctest.Wait()
-		if got := int(done.Load()); got != len(want) || s.underWay {
-			t.Errorf("%d calls are done, want %d; under way: %v", got, len(want), s.underWay)
+		if got := int(done.Load()); got != len(want) || len(s.waiting) > 0 {
+			t.Errorf("%d calls are done, want %d; under way: %v", got, len(want), s.waiting)
 		}
 	})
 }
@@ -72,36 +89,91 @@ func TestBatcher_WhatComesMeanwhileSharesTheNextTrip(t *testing.T) {
 func TestBatcher_WaitEndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTrips()
-		go func() { _ = s.do(t.Context(), 0) }()
-		<-s.begun
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		given := make(chan error)
-		go func() { given <- s.do(ctx, 1) }()
-		synctest.Wait()
-		go func() { given <- s.do(t.Context(), 2) }()
-		if err := <-given; !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want the context's error", err)
+		first := s.call(ctx, "", 0)
+		<-s.begun
+		second, third := s.call(ctx, "", 1), s.call(t.Context(), "", 2)
+		for name, given := range map[string]<-chan error{"under way": first, "waiting": second} {
+			if err := <-given; !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: got %v, want the context's error", name, err)
+			}
 		}
 		s.end <- struct{}{}
 		if got := <-s.begun; !slices.Equal(got, []int{2}) {
 			t.Errorf("trip of %v, want the one who still waits", got)
 		}
 		s.end <- struct{}{}
-		if err := <-given; err != nil {
+		if err := <-third; err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// Whoever gives up, at whatever time, takes nobody with it.
-func TestBatcher_EachIsSentOnceOrFails(t *testing.T) {
+func TestBatcher_TripIsForAllOfItsCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTrips()
+		s.call(t.Context(), "", 0)
+		<-s.begun
+		var leave []context.CancelFunc
+		for i := range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s.call(ctx, "", 1+i)
+			leave = append(leave, cancel)
+		}
+		s.end <- struct{}{}
+		<-s.begun
+		for i, f := range leave {
+			if synctest.Wait(); s.ctx.Err() != nil {
+				t.Errorf("ended when %d of %d had given up", i, len(leave))
+			}
+			f()
+		}
+		if synctest.Wait(); s.ctx.Err() == nil {
+			t.Error("goes on though nobody waits")
+		}
+		s.end <- struct{}{}
+	})
+}
+
+func TestBatcher_WaysDoNotHoldUpEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTrips()
+		s.call(t.Context(), "hangs", 0)
+		<-s.begun
+		other := s.call(t.Context(), "works", 1)
+		if got := <-s.begun; !slices.Equal(got, []int{1}) {
+			t.Errorf("trip of %v", got)
+		}
+		s.end <- struct{}{}
+		s.end <- struct{}{}
+		if err := <-other; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestBatcher_FailsWithStart(t *testing.T) {
 	t.Parallel()
-	var b batcher[int]
+	closed := errors.New("closed")
+	b := newBatcher(func(func()) error { return closed }, func(context.Context, []int) {})
+	for range 2 {
+		if err := b.do(t.Context(), "", 0); err != closed {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// Whoever gives up, at whatever time, takes nobody with it.
+func TestBatcher_EachIsSentAtMostOnce(t *testing.T) {
+	t.Parallel()
 	const callers, rounds = 16, 500
 	sent := make([]atomic.Int32, callers*rounds)
 	var together atomic.Int32
-	b.send = func(_ context.Context, calls []int) {
+	var trips sync.WaitGroup
+	start := func(f func()) error { trips.Go(f); return nil }
+	b := newBatcher(start, func(_ context.Context, calls []int) {
 		if together.Add(1) != 1 {
 			t.Error("two trips at a time")
 		}
@@ -109,7 +181,7 @@ func TestBatcher_EachIsSentOnceOrFails(t *testing.T) {
 			sent[i].Add(1)
 		}
 		together.Add(-1)
-	}
+	})
 	var all sync.WaitGroup
 	for c := range callers {
 		all.Go(func() {
@@ -117,13 +189,19 @@ func TestBatcher_EachIsSentOnceOrFails(t *testing.T) {
 			for r := range rounds {
 				i := c*rounds + r
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(30))*time.Microsecond)
-				err := b.do(ctx, i)
+				err := b.do(ctx, "", i)
 				cancel()
-				if got := sent[i].Load(); err == nil && got != 1 || err != nil && got != 0 {
-					t.Errorf("call %d ended with %v and was sent %d times", i, err, got)
+				if got := sent[i].Load(); err == nil && got != 1 {
+					t.Errorf("call %d is done and was sent %d times", i, got)
 				}
 			}
 		})
 	}
 	all.Wait()
+	trips.Wait()
+	for i := range sent {
+		if got := sent[i].Load(); got > 1 {
+			t.Errorf("call %d was sent %d times", i, got)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -293,4 +294,46 @@ func newMovingClient(t testing.TB, addr func() string) *goredis.Client {
 	})
 	t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// tripHook is what a client does with each round trip of several commands.
+type tripHook func(ctx context.Context, next func() error) error
+
+func (tripHook) DialHook(next goredis.DialHook) goredis.DialHook          { return next }
+func (tripHook) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook { return next }
+
+func (h tripHook) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []goredis.Cmder) error {
+		return h(ctx, func() error { return next(ctx, commands) })
+	}
+}
+
+// holding makes the client's first round trip wait until it is let go; what is asked
+// meanwhile shares the second, which fails if f does.
+func holding(client *goredis.Client, f func(context.Context) error) (begun <-chan struct{}, letGo func()) {
+	first, going := make(chan struct{}), make(chan struct{})
+	var trips atomic.Int32
+	client.AddHook(tripHook(func(ctx context.Context, next func() error) error {
+		switch trips.Add(1) {
+		case 1:
+			close(first)
+			<-going
+		case 2:
+			if err := f(ctx); err != nil {
+				return err
+			}
+		}
+		return next()
+	}))
+	return first, func() { close(going) }
+}
+
+// awaitQueue waits until so many calls wait for a round trip.
+func awaitQueue[T any](t testing.TB, b *batcher[T], count int) {
+	t.Helper()
+	eventually(t, "waiting for a trip", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.waiting[""]) == count
+	})
 }

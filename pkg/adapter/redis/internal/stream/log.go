@@ -15,7 +15,7 @@ import (
 type Log struct {
 	Config
 	place     *place
-	calls     batcher[*question]
+	calls     *batcher[*question]
 	condition *condition
 	writer    *writer
 	reader    *reader
@@ -48,7 +48,7 @@ func Open(c Config) *Log {
 		ended: make(chan struct{}),
 	}
 	l.place = &place{client: l.Client, name: l.Name}
-	l.calls.send = l.ask
+	l.calls = newBatcher(l.start, l.ask)
 	l.condition = &condition{part: l.Part}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.reader = newReader(l)
@@ -74,48 +74,41 @@ func (l *Log) start(f func()) error {
 }
 
 // call sends commands through the client's pool. go-redis waits for replies as long
-// as its own limits say, so the wait is the log's, and call returns with ctx.
+// as its own limits say; call returns with ctx.
 func (l *Log) call(ctx context.Context, commands ...command) error {
 	away := func() bool { return l.condition.why() != nil }
 	return redial(ctx, away, func() error { return l.callOnce(ctx, commands...) })
 }
 
 func (l *Log) callOnce(ctx context.Context, commands ...command) error {
-	q := &question{commands: commands, err: make(chan error, 1)}
-	if err := l.start(func() {
-		if err := l.calls.do(ctx, q); err != nil {
-			q.err <- err
-		}
-	}); err != nil {
+	q := &question{commands: commands}
+	if err := l.calls.do(ctx, "", q); err != nil {
 		return err
 	}
-	select {
-	case err := <-q.err:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return q.err
 }
 
 // question is what one caller asks Redis.
 type question struct {
 	commands []command
-	err      chan error // has room for the one that tells how it went
+	err      error
 }
 
 // ask sends questions in one round trip. Each fails with the first refusal of its own.
 func (l *Log) ask(ctx context.Context, questions []*question) {
+	trip, cancel := context.WithCancel(l.ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
 	var all []command
 	for _, q := range questions {
 		all = append(all, q.commands...)
 	}
-	err := l.place.run(ctx, all...)
+	err := l.place.run(trip, all...)
 	_, refused := errors.AsType[refusal](err)
 	for _, q := range questions {
-		if refused {
-			err = firstRefusal(q.commands)
+		if q.err = err; refused {
+			q.err = firstRefusal(q.commands)
 		}
-		q.err <- err
 	}
 }
 

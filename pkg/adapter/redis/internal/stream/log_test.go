@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -213,4 +214,66 @@ func TestLog_QuestionsThatShareATripFailAlone(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+func TestLog_CallerWhoGivesUpTakesNobodyWithIt(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, startRedis(t).Addr())
+	n := open(t, client)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	begun, letGo := holding(client, func(trip context.Context) error {
+		cancel()
+		return trip.Err()
+	})
+	var all sync.WaitGroup
+	call := func(ctx context.Context, want error) {
+		all.Go(func() {
+			if _, err := n.exists(ctx, caller{n.Log}, id{}); !errors.Is(err, want) {
+				t.Errorf("got %v, want %v", err, want)
+			}
+		})
+	}
+	call(t.Context(), nil)
+	<-begun
+	call(ctx, context.Canceled)
+	awaitQueue(t, n.calls, 1)
+	call(t.Context(), nil)
+	awaitQueue(t, n.calls, 2)
+	letGo()
+	all.Wait()
+}
+
+func TestLog_ClosesThoughRedisHangs(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, startRedis(t).Addr())
+	n := open(t, client)
+	eventually(t, "connecting", n.part.isUp)
+	begun := make(chan struct{}, 1)
+	client.AddHook(tripHook(func(ctx context.Context, _ func() error) error {
+		signal(begun)
+		<-ctx.Done()
+		return ctx.Err()
+	}))
+	var all sync.WaitGroup
+	defer all.Wait()
+	ask := func() {
+		all.Go(func() {
+			if _, err := n.exists(t.Context(), caller{n.Log}, id{}); err == nil {
+				t.Error("a question was answered")
+			}
+		})
+	}
+	ask()
+	<-begun
+	const waiting = 3 * maxTogether
+	for range waiting {
+		ask()
+	}
+	awaitQueue(t, n.calls, waiting)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	if err := n.Close(ctx); err != nil {
+		t.Error(err)
+	}
 }

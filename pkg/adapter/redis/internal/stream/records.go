@@ -5,6 +5,7 @@ import (
 	_ "embed" // for the scripts
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -20,10 +21,17 @@ var (
 	//go:embed lua/forget.lua
 	forgetSource string
 
-	saveScript   = goredis.NewScript(saveSource)
-	takeScript   = goredis.NewScript(takeSource)
-	forgetScript = goredis.NewScript(forgetSource)
+	saveScript   = newScript(saveSource)
+	takeScript   = newScript(takeSource)
+	forgetScript = newScript(forgetSource)
 )
+
+// script is one that Redis may know by its hash.
+type script struct{ source, hash string }
+
+func newScript(source string) script {
+	return script{source, goredis.NewScript(source).Hash()}
+}
 
 // renewCount is how many records are renewed in one round trip.
 const renewCount = 512
@@ -32,31 +40,46 @@ const renewCount = 512
 // prefix that names its owner; an empty one, as Take and Forget leave it behind, is no
 // record to any reader, and keeps a late Save of the former owner from reviving it.
 //
-// Errors other than those named wrap adapter.ErrDegraded if Redis did not answer. How
-// long a call waits beyond its context is for the client's time limits to say. Many calls
-// share a round trip. Records is safe for concurrent use.
+// Errors other than those named wrap adapter.ErrDegraded if Redis did not answer. Many
+// calls share a round trip, which may go on when a call has ended with its context. Records
+// is safe for concurrent use.
 type Records struct {
 	client goredis.UniversalClient
-	calls  batcher[errand]
+	calls  *batcher[goredis.Cmder]
+	trips  sync.WaitGroup
 }
-
-// errand adds a command to a round trip.
-type errand func(goredis.Pipeliner)
 
 // NewRecords keeps records in the Redis of any client of go-redis.
 func NewRecords(client goredis.UniversalClient) *Records {
 	r := &Records{client: client}
-	r.calls.send = r.send
+	r.calls = newBatcher(r.start, r.send)
 	return r
 }
 
+// start runs f, which ends when nobody waits for it and go-redis lets it.
+func (r *Records) start(f func()) error {
+	r.trips.Go(f)
+	return nil
+}
+
 // send makes one round trip. Each command has its own error, also when none was sent.
-func (r *Records) send(ctx context.Context, errands []errand) {
+func (r *Records) send(ctx context.Context, commands []goredis.Cmder) {
 	pipe := r.client.Pipeline()
-	for _, add := range errands {
-		add(pipe)
-	}
-	_, _ = pipe.Exec(context.WithoutCancel(ctx)) // one caller must not end what others have asked
+	_ = pipe.BatchProcess(ctx, commands...)
+	_, _ = pipe.Exec(ctx)
+}
+
+// ask has Redis execute a command, and returns what it answers.
+func (r *Records) ask(ctx context.Context, command ...any) (answer any, err error) {
+	err = redial(ctx, unknown, func() error {
+		c := goredis.NewCmd(ctx, command...)
+		if err := r.calls.do(ctx, "", c); err != nil {
+			return err
+		}
+		answer, err = c.Result()
+		return err
+	})
+	return answer, err
 }
 
 // Save keeps value under key for window. It fails with ErrTaken when another owner's
@@ -67,31 +90,20 @@ func (r *Records) Save(ctx context.Context, key, value, prefix string, first boo
 	if first {
 		flag = "1"
 	}
-	kept, err := r.run(ctx, saveScript, key, value, prefix, flag, milliseconds(window)).Int()
-	if err != nil {
-		return failed("save", err)
-	}
-	if kept == 0 {
+	kept, err := r.run(ctx, saveScript, key, value, prefix, flag, milliseconds(window))
+	if err == nil && kept == refused {
 		return adapter.ErrTaken
 	}
-	return nil
+	return failed("save", err)
 }
 
 // Find returns the value of key. It fails with ErrNoRecord.
 func (r *Records) Find(ctx context.Context, key string) (string, error) {
-	var value string
-	err := redial(ctx, unknown, func() error {
-		var answer *goredis.StringCmd
-		if err := r.calls.do(ctx, func(p goredis.Pipeliner) { answer = p.Get(ctx, key) }); err != nil {
-			return err
-		}
-		var err error
-		value, err = answer.Result()
-		return err
-	})
+	answer, err := r.ask(ctx, "get", key)
 	if err != nil {
 		return "", failed("find", err)
 	}
+	value, _ := answer.(string)
 	if value == "" {
 		return "", adapter.ErrNoRecord
 	}
@@ -110,11 +122,11 @@ type Owner struct {
 // It fails with ErrNoRecord, and with ErrTaken when the record is not owner's. For window
 // the place of the record stays marked as empty.
 func (r *Records) Take(ctx context.Context, key string, owner Owner, window time.Duration) (string, error) {
-	answer, err := r.run(ctx, takeScript, key, owner.Prefix, owner.Any, milliseconds(window)).Result()
-	value, taken := answer.(string)
-	if err == nil && !taken {
+	answer, err := r.run(ctx, takeScript, key, owner.Prefix, owner.Any, milliseconds(window))
+	if err == nil && answer == refused {
 		return "", adapter.ErrTaken
 	}
+	value, _ := answer.(string)
 	return value, failed("take", err)
 }
 
@@ -164,36 +176,23 @@ func (r *Records) renew(ctx context.Context, batch []Owned, window time.Duration
 // for window the place of the record stays marked as empty. It fails with ErrTaken if the
 // value is another owner's.
 func (r *Records) Forget(ctx context.Context, key, prefix string, window time.Duration) error {
-	forgotten, err := r.run(ctx, forgetScript, key, prefix, milliseconds(window)).Int()
-	if err == nil && forgotten == 0 {
+	forgotten, err := r.run(ctx, forgetScript, key, prefix, milliseconds(window))
+	if err == nil && forgotten == refused {
 		return adapter.ErrTaken
 	}
 	return failed("forget", err)
 }
 
+// refused is what a script answers about a record that is another owner's.
+const refused = int64(0)
+
 // run runs a script for one record.
-func (r *Records) run(ctx context.Context, script *goredis.Script, key string, args ...any) (answer *goredis.Cmd) {
-	_ = redial(ctx, unknown, func() error {
-		answer = r.try(ctx, script.EvalSha, key, args)
-		if goredis.HasErrorPrefix(answer.Err(), "NOSCRIPT") {
-			answer = r.try(ctx, script.Eval, key, args)
-		}
-		return answer.Err()
-	})
-	return answer
-}
-
-// evaluation is a way to run a script.
-type evaluation func(ctx context.Context, c goredis.Scripter, keys []string, args ...any) *goredis.Cmd
-
-// try runs a script once.
-func (r *Records) try(ctx context.Context, evaluate evaluation, key string, args []any) (answer *goredis.Cmd) {
-	err := r.calls.do(ctx, func(p goredis.Pipeliner) { answer = evaluate(ctx, p, []string{key}, args...) })
-	if err != nil {
-		answer = goredis.NewCmd(ctx)
-		answer.SetErr(err)
+func (r *Records) run(ctx context.Context, s script, key string, args ...any) (answer any, err error) {
+	answer, err = r.ask(ctx, append([]any{"evalsha", s.hash, 1, key}, args...)...)
+	if goredis.HasErrorPrefix(err, "NOSCRIPT") {
+		answer, err = r.ask(ctx, append([]any{"eval", s.source, 1, key}, args...)...)
 	}
-	return answer
+	return answer, err
 }
 
 // milliseconds returns an expiry that Redis accepts.

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomcast/roomcast/internal/testutil/tcpproxy"
 	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
@@ -270,5 +272,20 @@ func TestRecords_ScriptsThatRedisHasForgotten(t *testing.T) {
 		if got, err := r.Take(t.Context(), "key", ownerA, time.Minute); got != "a1" || err != nil {
 			t.Errorf("Take: %q, %v", got, err)
 		}
+	}
+}
+
+func TestRecords_ReturnWithTheirContext(t *testing.T) {
+	t.Parallel()
+	proxy := tcpproxy.Start(t, startRedis(t).Addr())
+	r := NewRecords(newClient(t, proxy.Addr()))
+	if _, err := r.Find(t.Context(), "key"); !errors.Is(err, adapter.ErrNoRecord) {
+		t.Fatal(err)
+	}
+	proxy.Hold(tcpproxy.Both)
+	ctx, cancel := contextWithin(t, 50)
+	defer cancel()
+	if _, err := r.Find(ctx, "key"); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, adapter.ErrDegraded) {
+		t.Errorf("got %v, want the context's error", err)
 	}
 }
