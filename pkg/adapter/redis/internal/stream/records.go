@@ -72,14 +72,38 @@ func (r *Records) send(ctx context.Context, commands []goredis.Cmder) {
 // ask has Redis execute a command, and returns what it answers.
 func (r *Records) ask(ctx context.Context, command ...any) (answer any, err error) {
 	err = redial(ctx, unknown, func() error {
-		c := goredis.NewCmd(ctx, command...)
-		if err := r.calls.do(ctx, "", c); err != nil {
+		a := &firstAnswer{Cmd: goredis.NewCmd(ctx, command...)}
+		if err := r.calls.do(ctx, "", a); err != nil {
 			return err
 		}
-		answer, err = c.Result()
+		answer, err = a.result()
 		return err
 	})
 	return answer, err
+}
+
+// firstAnswer is a command whose first answer counts: go-redis sends all of a round trip
+// again when the reply to one command is lost, and what another has taken is not there
+// to be taken again.
+type firstAnswer struct {
+	*goredis.Cmd
+	answer any
+	there  bool
+}
+
+// SetErr implements goredis.Cmder: without an error go-redis has read an answer.
+func (a *firstAnswer) SetErr(err error) {
+	if err == nil && !a.there {
+		a.answer, a.there = a.Val(), true
+	}
+	a.Cmd.SetErr(err)
+}
+
+func (a *firstAnswer) result() (any, error) {
+	if a.there {
+		return a.answer, nil
+	}
+	return nil, a.Err()
 }
 
 // Save keeps value under key for window. It fails with ErrTaken when another owner's

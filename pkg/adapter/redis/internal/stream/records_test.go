@@ -3,6 +3,8 @@ package stream
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -287,5 +289,65 @@ func TestRecords_ReturnWithTheirContext(t *testing.T) {
 	defer cancel()
 	if _, err := r.Find(ctx, "key"); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, adapter.ErrDegraded) {
 		t.Errorf("got %v, want the context's error", err)
+	}
+}
+
+// shortConn is a connection that ends after a number of bytes, once.
+type shortConn struct {
+	net.Conn
+	left  *atomic.Int64 // negative if it does not end
+	ended bool
+}
+
+func (c *shortConn) Read(p []byte) (int, error) {
+	left := c.left.Load()
+	if c.ended = c.ended || c.left.CompareAndSwap(0, -1); c.ended {
+		return 0, io.EOF
+	}
+	if left < 0 {
+		return c.Conn.Read(p)
+	}
+	n, err := c.Conn.Read(p[:min(int64(len(p)), left)])
+	c.left.Add(-int64(n))
+	return n, err
+}
+
+// go-redis sends all commands again then.
+func TestRecords_TakenIsWhatWasAnsweredBeforeAReplyWasLost(t *testing.T) {
+	t.Parallel()
+	var left atomic.Int64
+	left.Store(-1)
+	client := goredis.NewClient(&goredis.Options{
+		Addr: startRedis(t).Addr(),
+		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return &shortConn{Conn: c, left: &left}, err
+		},
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	r := NewRecords(client)
+	saveAndTake(t, r) // Redis knows the scripts then
+	keys := []string{"first", "second"}
+	for _, key := range keys {
+		if err := r.Save(t.Context(), key, "a1", "a", true, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begun, letGo := holding(client, func(context.Context) error {
+		left.Store(int64(len("$2\r\na1\r\n")))
+		return nil
+	})
+	var all sync.WaitGroup
+	all.Go(func() { _, _ = r.Find(t.Context(), "key") })
+	<-begun
+	got := make([]error, len(keys))
+	for i, key := range keys {
+		all.Go(func() { _, got[i] = r.Take(t.Context(), key, ownerA, time.Minute) })
+		awaitQueue(t, r.calls, i+1)
+	}
+	letGo()
+	all.Wait()
+	if got[0] != nil || !errors.Is(got[1], adapter.ErrNoRecord) {
+		t.Errorf("the first was answered: %v; the reply to the second was lost: %v", got[0], got[1])
 	}
 }
