@@ -94,7 +94,8 @@ func (o StreamsOptions) withDefaults() (StreamsOptions, error) {
 // node. What waits for answers travels over pub/sub. It is also an adapter.Reporter and
 // an adapter.Watcher. It is safe for concurrent use. It uses two connections for
 // pub/sub and two for each stream from the first Link to the last, and of the client's
-// own one for records and one for each stream while these are read and written.
+// own one for records, to each server that has some, and one for each stream while these
+// are read and written.
 type StreamsAdapter struct {
 	*Adapter
 	options StreamsOptions

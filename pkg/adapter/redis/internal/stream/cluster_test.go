@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/roomcast/roomcast/internal/testutil/rediscluster"
 	"github.com/roomcast/roomcast/internal/testutil/redissentinel"
+	"github.com/roomcast/roomcast/pkg/adapter"
 )
 
 // load appends numbered entries from one node, as fast as another one hears them, until
@@ -180,4 +182,50 @@ func TestReader_LeavesAServerThatIsNoLongerTold(t *testing.T) {
 	b.append("1", "2")
 	a.await(3)
 	checkNumbered(t, a.texts(), 3)
+}
+
+func TestCluster_MasterThatHangsHoldsUpItsOwnRecordsOnly(t *testing.T) {
+	cluster := rediscluster.Start(t)
+	masters, err := cluster.Masters(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := make(chan struct{}, 1)
+	client := goredis.NewClusterClient(cluster.Options())
+	t.Cleanup(func() { _ = client.Close() })
+	client.OnNewNode(func(node *goredis.Client) {
+		if node.Options().Addr != masters[0] {
+			return
+		}
+		node.AddHook(tripHook(func(ctx context.Context, _ func() error) error {
+			signal(begun)
+			<-ctx.Done()
+			return ctx.Err()
+		}))
+	})
+	keys := make(map[bool]string) // by whether their master hangs
+	for i := 0; len(keys) < 2; i++ {
+		key := strconv.Itoa(i)
+		master, err := client.MasterForKey(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[master.Options().Addr == masters[0]] = key
+	}
+	r := NewRecords(client)
+	hanging, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() {
+		if _, err := r.Find(hanging, keys[true]); !errors.Is(err, context.Canceled) {
+			t.Errorf("the master that hangs: %v", err)
+		}
+	})
+	<-begun
+	ctx, end := context.WithTimeout(t.Context(), soon)
+	defer end()
+	if _, err := r.Find(ctx, keys[false]); !errors.Is(err, adapter.ErrNoRecord) {
+		t.Errorf("a master that works: %v", err)
+	}
+	cancel()
+	all.Wait()
 }

@@ -69,11 +69,25 @@ func (r *Records) send(ctx context.Context, commands []goredis.Cmder) {
 	_, _ = pipe.Exec(ctx)
 }
 
-// ask has Redis execute a command, and returns what it answers.
-func (r *Records) ask(ctx context.Context, command ...any) (answer any, err error) {
+// way returns the address of the server of a cluster that has key: what is asked of one
+// that does not answer must not hold up what is asked of others.
+func (r *Records) way(ctx context.Context, key string) string {
+	cluster, ok := r.client.(*goredis.ClusterClient)
+	if !ok {
+		return ""
+	}
+	master, err := cluster.MasterForKey(ctx, key)
+	if err != nil {
+		return ""
+	}
+	return master.Options().Addr
+}
+
+// ask has Redis execute a command about key, and returns what it answers.
+func (r *Records) ask(ctx context.Context, key string, command ...any) (answer any, err error) {
 	err = redial(ctx, unknown, func() error {
 		a := &firstAnswer{Cmd: goredis.NewCmd(ctx, command...)}
-		if err := r.calls.do(ctx, "", a); err != nil {
+		if err := r.calls.do(ctx, r.way(ctx, key), a); err != nil {
 			return err
 		}
 		answer, err = a.result()
@@ -123,7 +137,7 @@ func (r *Records) Save(ctx context.Context, key, value, prefix string, first boo
 
 // Find returns the value of key. It fails with ErrNoRecord.
 func (r *Records) Find(ctx context.Context, key string) (string, error) {
-	answer, err := r.ask(ctx, "get", key)
+	answer, err := r.ask(ctx, key, "get", key)
 	if err != nil {
 		return "", failed("find", err)
 	}
@@ -212,9 +226,9 @@ const refused = int64(0)
 
 // run runs a script for one record.
 func (r *Records) run(ctx context.Context, s script, key string, args ...any) (answer any, err error) {
-	answer, err = r.ask(ctx, append([]any{"evalsha", s.hash, 1, key}, args...)...)
+	answer, err = r.ask(ctx, key, append([]any{"evalsha", s.hash, 1, key}, args...)...)
 	if goredis.HasErrorPrefix(err, "NOSCRIPT") {
-		answer, err = r.ask(ctx, append([]any{"eval", s.source, 1, key}, args...)...)
+		answer, err = r.ask(ctx, key, append([]any{"eval", s.source, 1, key}, args...)...)
 	}
 	return answer, err
 }
