@@ -84,9 +84,9 @@ func (l *recoveryLink) takeOut(ctx context.Context, found *adapter.Record) (*ada
 	if _, err := l.find(ctx, found.PrivateID); err != nil {
 		return nil, err
 	}
-	key, owner := l.recordKey(found.PrivateID), stream.Owner{Any: wire.OwnedPrefix}
-	if found.Incarnation != "" {
-		owner.Prefix = wire.RecordPrefix(found.Incarnation)
+	key, owner := l.recordKey(found.PrivateID), stream.Owner{Prefix: wire.RecordPrefix(found.Incarnation)}
+	if found.Incarnation == "" { // as in the records of Node.js servers, and in one of ours that names none
+		owner.Any = wire.OwnedPrefix
 	}
 	value, err := l.streams.records.Take(ctx, key, owner, l.retention.Window)
 	if err != nil {

@@ -150,9 +150,10 @@ func (r *Records) Find(ctx context.Context, key string) (string, error) {
 
 // Owner says whose a record is.
 type Owner struct {
-	// Prefix is what the owner's values begin with, or empty for a record without an owner.
+	// Prefix is what the owner's values begin with.
 	Prefix string
-	// Any is what the values of all owners begin with, and no others.
+	// Any is empty, or what the values of all owners begin with, and no others: then a
+	// record without an owner will do as well.
 	Any string
 }
 

@@ -20,7 +20,7 @@ import (
 )
 
 // ownerA has the records whose values begin with an a.
-var ownerA = Owner{Prefix: "a", Any: "a"}
+var ownerA = Owner{Prefix: "a"}
 
 func newRecords(t *testing.T) *Records {
 	t.Helper()
@@ -105,7 +105,7 @@ func TestRecords_LateSaveRevivesNothing(t *testing.T) {
 func TestRecords_AreTakenFromTheirOwnerOnly(t *testing.T) {
 	t.Parallel()
 	const any = "owned:"
-	own, another, none := Owner{Prefix: any + "a", Any: any}, Owner{Prefix: any + "b", Any: any}, Owner{Any: any}
+	own, another, none := Owner{Prefix: any + "a"}, Owner{Prefix: any + "b"}, Owner{Prefix: any + "-", Any: any}
 	for name, c := range map[string]struct {
 		value  string
 		taker  Owner
@@ -115,6 +115,7 @@ func TestRecords_AreTakenFromTheirOwnerOnly(t *testing.T) {
 		"another's":                {any + "a1", another, false},
 		"owned, wanted without":    {any + "a1", none, false},
 		"without, wanted without":  {"x1", none, true},
+		"nobody's, wanted without": {any + "-1", none, true},
 		"without, wanted as owned": {"x1", own, false},
 	} {
 		t.Run(name, func(t *testing.T) {
