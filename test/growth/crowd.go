@@ -31,8 +31,8 @@ type crowd struct {
 	acknowledged atomic.Int64
 	delivered    atomic.Int64
 	expected     int64 // deliveries, of all loads
-	// size is how many bytes the events had, all together.
-	size atomic.Int64
+	// greeted is how many deliveries each greeting had; they are of no load.
+	greeted [greetings]atomic.Int64
 
 	// members is how many deliveries after the first since make a broadcast complete,
 	// which goes to complete; 0: none does.
@@ -84,8 +84,7 @@ func (c *crowd) read(m *client) {
 		case err == nil && size == 1 && head[0] == '2':
 			err = m.send("3")
 		case err == nil && string(head[:]) == "42":
-			c.size.Add(size)
-			c.deliver()
+			c.hear(size)
 		case err == nil && string(head[:]) == "43":
 			c.acknowledged.Add(1)
 		}
@@ -99,6 +98,15 @@ func (c *crowd) read(m *client) {
 			return
 		}
 	}
+}
+
+// hear counts an event, which its size tells from a greeting.
+func (c *crowd) hear(size int64) {
+	if i := size - int64(smallestEvent); i >= 0 && i < greetings {
+		c.greeted[i].Add(1)
+		return
+	}
+	c.deliver()
 }
 
 func (c *crowd) deliver() {

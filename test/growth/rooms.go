@@ -141,10 +141,10 @@ func (p *pass) onNodes(ctx context.Context, nodes, guests, rooms int) error {
 	if err := s.crowd.join(ctx, 2*guests, seat); err != nil {
 		return err
 	}
-	l := speak(s.crowd.clients[0], all, smallPayload, guests)
-	if err := s.crowd.introduce(ctx, l); err != nil {
+	if err := s.crowd.introduce(ctx, greet(s.crowd.clients[0], all, guests)); err != nil {
 		return err
 	}
+	l := speak(s.crowd.clients[0], all, smallPayload, guests)
 	used, err := s.costOf(ctx, l, float64(p.scale.deliveries)/float64(guests), p.scale)
 	if err != nil {
 		return err
