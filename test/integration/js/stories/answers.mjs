@@ -1,12 +1,11 @@
 // Broadcasts that want acknowledgements.
 
 import assert from "node:assert/strict";
-import { ask } from "../stage.mjs";
+import { ask, next } from "../stage.mjs";
 import { settle } from "./cluster.mjs";
 import { enterAll, hears, selections, speakers } from "./rooms.mjs";
 
 const enough = 10_000;
-const tooShort = 400;
 
 // call has a node ask the selected sockets and returns their answers, in a fixed order.
 async function call(speaker, selection, event, ...args) {
@@ -55,14 +54,31 @@ export async function binaryAnswers(stage) {
 // Who does not answer in time is missing, and takes nobody's answer along.
 export async function partialAnswers(stage) {
   const clients = await enterAll(stage, "/");
-  await settle(stage, clients);
-  for (const [i, { socket }] of clients.entries()) {
-    socket.on("who", (silent, done) => { if (i !== silent) done({ i }); });
-  }
+  const witnesses = (await stage.everywhere()).map((socket) => ({ socket }));
+  await settle(stage, [...clients, ...witnesses]);
+  const selection = { except: witnesses.map(({ socket }) => socket.id) };
+  for (const [i, { socket }] of clients.entries()) socket.on("everybody", (done) => done({ i }));
+  const everybody = [...clients.keys()].map((i) => ({ i }));
+
+  // A node that has the answers of a later call has those of the one before. When they came too late, there is no verdict.
   const asks = async (speaker, silent) => {
-    const want = [...clients.keys()].filter((i) => i !== silent).map((i) => ({ i }));
-    assert.deepEqual(await call(speaker, { timeout: tooShort }, "who", silent), { answers: want, complete: false });
+    for (let timeout = 400; ; timeout *= 2) {
+      const event = `everybody but ${silent} within ${timeout} ms, says node ${speaker.node}`;
+      const given = Promise.all(clients.map(async ({ socket }, i) => {
+        const [done] = await next(socket, event);
+        if (i !== silent) done({ i });
+      }));
+      const end = Date.now() + timeout;
+      const calling = call(speaker, { ...selection, timeout }, event);
+      await given;
+      assert.deepEqual(await call(witnesses[speaker.node], selection, "everybody"), { answers: everybody, complete: true });
+      const early = Date.now() < end;
+      const result = await calling;
+      if (early) return assert.deepEqual(result, { answers: everybody.filter(({ i }) => i !== silent), complete: false });
+    }
   };
   // The silent one is on the node that asks, or on another.
-  await Promise.all(speakers(stage, clients).flatMap((speaker) => [speaker.node, speaker.node + 1].map((silent) => asks(speaker, silent))));
+  await Promise.all(speakers(stage, clients).map(async (speaker) => {
+    for (const silent of [speaker.node, speaker.node + 1]) await asks(speaker, silent);
+  }));
 }
