@@ -28,13 +28,14 @@ let interrupt = () => {};
 process.on("unhandledRejection", (err) => interrupt(err));
 process.on("uncaughtException", (err) => interrupt(err));
 
-// delivered waits until every node has delivered what all have said. Redis reaches some nodes later than others, and the
-// clients of the next story would hear of this one.
+// delivered waits until every node has delivered what was said in the stories before. Redis reaches some nodes later than
+// others, and this story's clients would hear of those. A story that has ended may have ended nodes, too.
 async function delivered(stage) {
   const clients = await stage.everywhere();
   const heard = clients.flatMap((client) => clients.map((_, i) => next(client, `over ${i}`)));
   await Promise.all(clients.map((client, i) => ask(client, "broadcast", {}, `over ${i}`)));
   await Promise.all(heard);
+  stage.clear();
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
@@ -44,8 +45,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   try {
     const play = stories[story];
     if (!play) throw new Error(`there is no story of that name`);
+    if (stage.adapter) await delivered(stage);
     answer.result = await Promise.race([play(stage), new Promise((_, reject) => { interrupt = reject; })]);
-    if (stage.adapter) await delivered(stage); // its nodes live on, for other stories
   } catch (err) {
     answer.error = String(err?.stack ?? err);
   }
