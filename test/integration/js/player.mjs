@@ -28,13 +28,16 @@ let interrupt = () => {};
 process.on("unhandledRejection", (err) => interrupt(err));
 process.on("uncaughtException", (err) => interrupt(err));
 
-// delivered waits until every node has delivered what was said in the stories before. Redis reaches some nodes later than
-// others, and this story's clients would hear of those. A story that has ended may have ended nodes, too.
+// delivered waits until every node has delivered what was said in the stories before, in the namespaces in which there are
+// words for all. Redis reaches some nodes later than others, and this story's clients would hear of those. A story that has
+// ended may have ended nodes, too.
 async function delivered(stage) {
-  const clients = await stage.everywhere();
-  const heard = clients.flatMap((client) => clients.map((_, i) => next(client, `over ${i}`)));
-  await Promise.all(clients.map((client, i) => ask(client, "broadcast", {}, `over ${i}`)));
-  await Promise.all(heard);
+  await Promise.all(["/", "/chat"].map(async (namespace) => {
+    const clients = await stage.everywhere({ namespace });
+    const heard = clients.flatMap((client) => clients.map((_, i) => next(client, `over ${i}`)));
+    await Promise.all(clients.map((client, i) => ask(client, "broadcast", {}, `over ${i}`)));
+    await Promise.all(heard);
+  }));
   stage.clear();
 }
 
