@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { isDeepStrictEqual } from "node:util";
 import { chromium } from "playwright-core";
 
 export const patience = 20_000;
@@ -71,3 +72,9 @@ export async function until(what, good) {
     await new Promise((next) => setTimeout(next, 50));
   }
 }
+
+// shows looks again until it sees what is wanted.
+export const shows = (what, want, look) => until(what, async () => {
+  const seen = await look();
+  return isDeepStrictEqual(seen, want) || seen;
+});
