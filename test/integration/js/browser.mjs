@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -17,24 +18,21 @@ const patience = 15_000;
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
-// freePort finds the first of four neighbouring ports that are free: the balancer's and three nodes'.
+// freePort finds the first of four neighbouring ports that are free: the balancer's and three nodes'. They are below those
+// that the system gives to outgoing connections, of which none must take the port of a node that is about to start again.
 async function freePort() {
   for (;;) {
     const servers = [];
+    const first = randomInt(12_000, 30_000);
     try {
-      const listen = async (port) => {
+      for (let port = first; port < first + 4; port++) {
         const server = createServer().listen(port, "127.0.0.1");
         await once(server, "listening");
         servers.push(server);
-        return server.address().port;
-      };
-      const first = await listen(0);
-      await listen(first + 1);
-      await listen(first + 2);
-      await listen(first + 3);
+      }
       return first;
     } catch (err) {
-      if (err.code !== "EADDRINUSE" && err.code !== "ERR_SOCKET_BAD_PORT") throw err;
+      if (err.code !== "EADDRINUSE") throw err;
     } finally {
       await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
     }
