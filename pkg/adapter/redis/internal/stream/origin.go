@@ -85,7 +85,8 @@ func (l *Log) endAt(ctx context.Context, c commander, at time.Time) (position, e
 	if err != nil {
 		return position{}, err
 	}
-	latest := now.less(time.Since(at) + time.Millisecond)
+	// Both times are cut to milliseconds; one more is that in which at was.
+	latest := now.less(time.Since(at) + 2*time.Millisecond)
 	entry, info := newCommand(ctx, "xrevrange", l.Name, latest.String(), "-", "count", 1), l.info(ctx)
 	if err := c.run(ctx, entry, info); err != nil && !isMissing(err) {
 		return position{}, err
