@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"strconv"
 	"unicode/utf16"
 
@@ -41,12 +42,17 @@ func (a *StreamsAdapter) releaseLog(ctx context.Context, s *sharedLog) error {
 	if last {
 		delete(a.logs, s.Name)
 	}
+	rest := len(a.logs) == 0
 	a.mu.Unlock()
 	if !last {
 		return nil
 	}
 	defer s.part.Remove()
-	return s.Log.Close(ctx)
+	err := s.Log.Close(ctx)
+	if rest {
+		err = errors.Join(err, a.records.Rest(ctx))
+	}
+	return err
 }
 
 func (a *StreamsAdapter) logConfig(name string, part *bus.Part) stream.Config {

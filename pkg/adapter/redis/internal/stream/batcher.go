@@ -21,6 +21,7 @@ type batcher[T any] struct {
 
 	mu      sync.Mutex
 	waiting map[string][]*turn[T] // by way: of each that has a goroutine, which makes its round trips
+	resting []chan struct{}       // closed when there is no such goroutine
 }
 
 // turn is a call that waits.
@@ -83,8 +84,30 @@ func (b *batcher[T]) next(way string) (together []*turn[T]) {
 	b.waiting[way] = queue
 	if together == nil {
 		delete(b.waiting, way)
+		b.rests()
 	}
 	return together
+}
+
+// rest returns what is closed once nothing is under way.
+func (b *batcher[T]) rest() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	resting := make(chan struct{})
+	b.resting = append(b.resting, resting)
+	b.rests()
+	return resting
+}
+
+// rests tells those who wait for it when nothing is under way. The caller holds mu.
+func (b *batcher[T]) rests() {
+	if len(b.waiting) > 0 {
+		return
+	}
+	for _, resting := range b.resting {
+		close(resting)
+	}
+	b.resting = nil
 }
 
 // trip sends what was taken. No caller's context ends it for the others.

@@ -154,6 +154,30 @@ func TestBatcher_WaysDoNotHoldUpEachOther(t *testing.T) {
 	})
 }
 
+func TestBatcher_RestsWhenNothingIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTrips()
+		<-s.rest()
+		for i, way := range []string{"one", "other", "other"} {
+			s.call(t.Context(), way, i)
+			if i < 2 {
+				<-s.begun
+			}
+		}
+		resting := s.rest()
+		for range 2 { // one way, and the first trip of the other, or both of that
+			s.end <- struct{}{}
+		}
+		select {
+		case <-s.begun:
+		case <-resting:
+			t.Error("rests with a trip under way")
+		}
+		s.end <- struct{}{}
+		<-resting
+	})
+}
+
 func TestBatcher_FailsWithStart(t *testing.T) {
 	t.Parallel()
 	closed := errors.New("closed")

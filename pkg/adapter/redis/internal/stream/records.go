@@ -46,20 +46,25 @@ const renewCount = 512
 type Records struct {
 	client goredis.UniversalClient
 	calls  *batcher[goredis.Cmder]
-	trips  sync.WaitGroup
+	trips  sync.WaitGroup // Rest waits for them, of which there may be new ones meanwhile
 }
 
 // NewRecords keeps records in the Redis of any client of go-redis.
 func NewRecords(client goredis.UniversalClient) *Records {
 	r := &Records{client: client}
-	r.calls = newBatcher(r.start, r.send)
+	r.calls = newBatcher(func(f func()) error { r.trips.Go(f); return nil }, r.send)
 	return r
 }
 
-// start runs f, which ends when nobody waits for it and go-redis lets it.
-func (r *Records) start(f func()) error {
-	r.trips.Go(f)
-	return nil
+// Rest waits for round trips that are under way, or for ctx, whose error it returns then.
+// When nobody waits for their answers they end as soon as go-redis lets them.
+func (r *Records) Rest(ctx context.Context) error {
+	select {
+	case <-r.calls.rest():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // send makes one round trip. Each command has its own error, also when none was sent.
