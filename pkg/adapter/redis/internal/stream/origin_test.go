@@ -43,7 +43,7 @@ func TestOrigin_IsBeforeTheMillisecondInWhichTheReaderBegan(t *testing.T) {
 		for into := range 10 {
 			for passed := range 20 {
 				for late := range 20 {
-					time.Sleep(time.Now().Truncate(time.Millisecond).Add(time.Millisecond).Sub(time.Now()))
+					time.Sleep(time.Until(time.Now().Truncate(time.Millisecond).Add(time.Millisecond)))
 					time.Sleep(time.Duration(into) * step)
 					at := time.Now()
 					time.Sleep(time.Duration(passed) * step)
