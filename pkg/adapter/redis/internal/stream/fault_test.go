@@ -193,7 +193,8 @@ func TestFault_WithoutRedisEntriesWaitInOrder(t *testing.T) {
 	if l.Start() != "0-0" {
 		t.Errorf("Start is %q, want that of an empty log", l.Start())
 	}
-	if err := a.Flush(t.Context()); err != nil { // they were heard before the writer knew
+	eventually(t, "the writer to know", a.part.isUp) // after they were heard
+	if err := a.Flush(t.Context()); err != nil {
 		t.Errorf("Flush after the outage: %v", err)
 	}
 	if err := a.Append(entry(fmt.Sprint(accepted))); err != nil {
