@@ -71,8 +71,8 @@ func (s *Socket) reconnect(c *catchUp) (err error) {
 	return nil
 }
 
-// errStaleRecord means that the client has come and gone by another attempt, since
-// its record was found. Its rooms and data may be others now.
+// errStaleRecord means that the record has changed since it was found, or that other
+// attempts of the client were quicker again and again. Its rooms and data may be others now.
 var errStaleRecord = errors.New("server: record has changed")
 
 // claim takes the record that was found, if it is still the same.

@@ -352,3 +352,26 @@ func TestRecords_TakenIsWhatWasAnsweredBeforeAReplyWasLost(t *testing.T) {
 		t.Errorf("the first was answered: %v; the reply to the second was lost: %v", got[0], got[1])
 	}
 }
+
+func TestRecords_RestWaitsForWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, startRedis(t).Addr())
+	r := NewRecords(client)
+	if err := r.Rest(t.Context()); err != nil {
+		t.Errorf("with nothing under way: %v", err)
+	}
+	begun, letGo := holding(client, func(context.Context) error { return nil })
+	var finding sync.WaitGroup
+	finding.Go(func() { _, _ = r.Find(t.Context(), "key") })
+	<-begun
+	ctx, cancel := contextWithin(t, 20)
+	defer cancel()
+	if err := r.Rest(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with a round trip under way: %v, want the context's error", err)
+	}
+	letGo()
+	if err := r.Rest(t.Context()); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+	finding.Wait()
+}
